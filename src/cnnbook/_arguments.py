@@ -1,0 +1,123 @@
+"""Argument checks shared by the public functions: the error names argument, value and choice."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+IntOrPair: TypeAlias = int | Sequence[int]
+Padding: TypeAlias = int | Sequence[int] | str
+
+
+def as_int(name: str, value: object, minimum: int) -> int:
+    """Return ``value`` as an int of at least ``minimum``.
+
+    Raises:
+        TypeError: If ``value`` is not an integer (booleans are not).
+        ValueError: If it is smaller than ``minimum``.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    number = value.__index__()
+    if number < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {number}")
+    return number
+
+
+def as_pair(name: str, value: object, minimum: int) -> tuple[int, int]:
+    """Return ``value``, an int or a pair of ints, as (vertical, horizontal).
+
+    Raises:
+        TypeError: If ``value`` is neither an integer nor a sequence of integers.
+        ValueError: If it has another length than two, or an entry is smaller than ``minimum``.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be an integer or a pair of integers, got {value!r}")
+        return as_int(f"{name}[0]", value[0], minimum), as_int(f"{name}[1]", value[1], minimum)
+    try:
+        number = as_int(name, value, minimum)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer or a pair of integers, got {value!r}") from None
+    return number, number
+
+
+def as_padding(
+    padding: Padding,
+    kernel_size: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the padding as ((top, bottom), (left, right)).
+
+    ``"valid"`` adds nothing. ``"same"`` adds d·(k − 1) in all to each axis, the odd one at the
+    bottom or right, as PyTorch does; it is defined for stride 1 only.
+
+    Raises:
+        TypeError: If ``padding`` is neither an integer, a pair of integers nor a string.
+        ValueError: If the string is unknown, or ``"same"`` meets a stride above 1.
+    """
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        if padding != "same":
+            raise ValueError(
+                f'padding must be an integer, a pair, "same" or "valid", got {padding!r}'
+            )
+        if stride != (1, 1):
+            raise ValueError(f'padding "same" needs stride 1, got stride {stride}')
+        totals = [d * (k - 1) for k, d in zip(kernel_size, dilation, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)  # type: ignore[return-value]
+    vertical, horizontal = as_pair("padding", padding, 0)
+    return (vertical, vertical), (horizontal, horizontal)
+
+
+def check_images(name: str, x: object) -> None:
+    """Check that ``x`` is a floating-point tensor (N, C, H, W) with no empty axis but perhaps N.
+
+    Raises:
+        TypeError: If ``x`` is no tensor, or its dtype is no real floating-point one.
+        ValueError: If its rank is not 4, or C, H or W is 0.
+    """
+    check_float_tensor(name, x)
+    if x.ndim != 4:
+        raise ValueError(f"{name} must have 4 axes (N, C, H, W), got shape {tuple(x.shape)}")
+    if 0 in x.shape[1:]:
+        raise ValueError(f"{name} must have no empty axis C, H or W, got shape {tuple(x.shape)}")
+
+
+def check_float_tensor(name: str, value: object) -> None:
+    """Check that ``value`` is a tensor of a real floating-point dtype.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    if not value.is_floating_point():
+        raise TypeError(f"{name} must have a floating-point dtype, got {value.dtype}")
+
+
+def check_same_dtype(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
+    """Check that two tensors share one dtype, as PyTorch demands of its convolutions.
+
+    Raises:
+        TypeError: If they do not.
+    """
+    if value.dtype != other.dtype:
+        raise TypeError(
+            f"{name} must have the dtype of {other_name}, {other.dtype}, got {value.dtype}"
+        )
+
+
+def check_shape(name: str, value: Tensor, expected: Sequence[int]) -> None:
+    """Check that ``value`` has the ``expected`` shape.
+
+    Raises:
+        ValueError: If it has another.
+    """
+    if value.shape != torch.Size(expected):
+        raise ValueError(
+            f"{name} must have shape {tuple(expected)}, got shape {tuple(value.shape)}"
+        )
