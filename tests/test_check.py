@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -122,3 +123,18 @@ def test_interval_formats_with_its_half_width():
     found = check.interval([0.1, 0.2, 0.3, 0.4, 0.5])
     assert f"{found:.2f}" == "0.30 ± 0.20"
     assert f"{found:.1%}" == "30.0 ± 19.6 %"
+
+
+def test_summarize_groups_in_order_of_appearance():
+    table = pd.DataFrame({"net": ["b"] * 5 + ["a"] * 5, "acc": [*FIVE, *(2 * x for x in FIVE)]})
+    found = check.summarize(table, "net", "acc")
+    assert list(found["net"]) == ["b", "a"]
+    assert list(found.columns) == ["net", "mean", "low", "high", "seeds"]
+    assert found.loc[1, "mean"] == pytest.approx(6)
+    assert found.loc[1, "high"] == pytest.approx(check.interval([2 * x for x in FIVE]).high)
+
+
+def test_summarize_refuses_a_group_of_four():
+    table = pd.DataFrame({"a": [1] * 4, "b": [2] * 4, "acc": FIVE[:4]})
+    with pytest.raises(ValueError, match="at least 5 seeds"):
+        check.summarize(table, ["a", "b"], "acc")

@@ -33,7 +33,7 @@ def _package_folder() -> str | None:
     """Return the folder of torchvision without importing it; None if it is not installed."""
     try:
         spec = find_spec("torchvision")
-    except (ImportError, ValueError):  # an import hook refuses it, or sys.modules says None
+    except ImportError:  # refused by an import hook
         return None
     return spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else None
 

@@ -11,9 +11,10 @@ mean; fewer than five seeds are refused.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -73,6 +74,30 @@ def interval(samples: ArrayLike, level: float = 0.95) -> Interval:
     mean, error = values.mean(), values.std(ddof=1) / math.sqrt(len(values))
     half = stats.t.ppf((1 + level) / 2, len(values) - 1) * error
     return Interval(float(mean), float(mean - half), float(mean + half), len(values))
+
+
+def summarize(table: pd.DataFrame, by: str | list[str], value: str) -> pd.DataFrame:
+    """Return the mean over seeds with its 95 % interval, for each group of rows.
+
+    Args:
+        table: One row per run.
+        by: Column, or columns, that tell the groups apart.
+        value: Column to summarise; within a group, one number per seed.
+
+    Returns:
+        One row per group, in order of appearance: the columns of ``by``, then ``mean``, ``low``,
+        ``high`` and ``seeds``.
+
+    Raises:
+        KeyError: If a column is missing.
+        ValueError: If a group has fewer than five rows or a number that is not finite.
+    """
+    names = [by] if isinstance(by, str) else list(by)
+    rows = [
+        (*key, *astuple(interval(group[value])))
+        for key, group in table.groupby(names, sort=False, observed=True)
+    ]
+    return pd.DataFrame(rows, columns=[*names, "mean", "low", "high", "seeds"])
 
 
 def equal(claim: str, measured: object, expected: object) -> None:

@@ -322,7 +322,7 @@ def _read_cifar10(root: Path) -> ImageData:
 
     _check_cifar10(root / CIFAR10.base_folder, _remedy("cifar10", root))
     with warnings.catch_warnings():
-        # Pickled in 2009, with an argument for which NumPy has wanted another type since 2.4.
+        # NumPy 2.4.0 to 2.4.4 warn of an argument in pickles as old as these; nothing is wrong.
         warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)
         parts = [CIFAR10(root, train=train) for train in (True, False)]
 

@@ -1,0 +1,115 @@
+# Everything runs from .venv, which the first target that needs it creates.
+
+# The Python to create .venv with: the first of these that is 3.11 or later. Override: make PYTHON=...
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; \
+	done)
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+BOOK := $(VENV)/bin/jupyter-book build .
+NOTEBOOKS = find chapters -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*'
+# Parallelism is over processes of one thread each: two OpenMP threads in one process were slower.
+JOBS ?= 2
+export OMP_NUM_THREADS = 1
+export MKL_NUM_THREADS = 1
+# Notebooks run in the kernel of .venv, whatever kernels the machine or the user has installed.
+export JUPYTER_PREFER_ENV_PATH = 1
+export PYDEVD_DISABLE_FILE_VALIDATION = 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lab lint format unit notebooks pages execute clean lock
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@echo "Convolutional Networks That Train. Targets:"
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo "Variables: PYTHON (creates .venv), JOBS=$(JOBS) (parallel processes)."
+
+book: $(STAMP) ## set up, build the pages, say how to open them
+	@$(call say,building the pages)
+	@$(BOOK) -q > /dev/null
+	@echo
+	@echo "The book is built. Open it in a browser:"
+	@echo "  $(CURDIR)/_build/html/index.html"
+	@echo "or serve it, if your browser restricts local files:"
+	@echo "  $(PY) -m http.server --directory _build/html 8000    then http://localhost:8000"
+
+test: lint unit notebooks pages ## set up, run every check and every test, and stop at the first failure
+	@$(call say,all tests passed)
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	@$(PY) -m jupyterlab --notebook-dir=.
+
+lint: $(STAMP) ## check code style, formatting and spelling
+	@$(call say,lint: ruff check)
+	@$(PY) -m ruff check .
+	@$(call say,lint: ruff format)
+	@$(PY) -m ruff format --check .
+	@$(call say,lint: codespell)
+	@$(PY) -m codespell_lib
+
+format: $(STAMP) ## rewrite code in the house style
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+unit: $(STAMP) ## test the library and the structure of the book, with branch coverage
+	@$(call say,tests of the library and of the book)
+	@$(PY) -m pytest -n $(JOBS) -q --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+notebooks: $(STAMP) ## run every cell of every notebook and compare what is marked
+	@$(call say,notebooks: nbval)
+	@if [ -n "$$($(NOTEBOOKS))" ]; then \
+		$(PY) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=180 \
+			-p no:cacheprovider -n $(JOBS) --dist loadscope -q chapters; \
+	else echo "no notebooks yet"; fi
+
+pages: $(STAMP) ## build the pages from nothing, with every warning an error
+	@$(call say,pages: strict build)
+	@$(BOOK) --path-output _build/strict --all -n -W --keep-going -q > /dev/null
+
+execute: $(STAMP) ## run all notebooks again and store their outputs
+	@$(call say,executing the notebooks)
+	@$(NOTEBOOKS) -print0 | xargs -0 -r -n 1 -P $(JOBS) -t $(PY) -m nbconvert --to notebook --execute \
+		--inplace --log-level=WARN --ExecutePreprocessor.timeout=180 \
+		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False
+
+clean: ## remove what was built, and the environment
+	rm -rf _build $(VENV) .stamps .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+lock: ## make constraints.txt again from requirements.txt, in an environment of its own
+	@$(call need_python)
+	rm -rf .stamps/lock && mkdir -p .stamps
+	$(PYTHON) -m venv .stamps/lock
+	grep -v '^-c' requirements.txt > .stamps/lock/requirements.txt
+	.stamps/lock/bin/python -m pip install -q -r .stamps/lock/requirements.txt
+	{ sed '/^[^#]/,$$d' constraints.txt; \
+		.stamps/lock/bin/python -m pip freeze --exclude-editable \
+		| grep -Ev '^(nvidia-|cuda-|triton)' | sed -E 's/\+[A-Za-z0-9.]+$$//' | LC_ALL=C sort -f; \
+	} > .stamps/constraints.txt
+	mv .stamps/constraints.txt constraints.txt
+	rm -rf .stamps/lock
+	@echo "constraints.txt is new. Review it, then run make test."
+
+# The stamp is the last step: an install that stops half-way leaves none, and the next run resumes.
+$(STAMP): requirements.txt constraints.txt pyproject.toml
+	@if ! $(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		$(need_python); \
+		echo "== creating $(VENV) with $(PYTHON)"; \
+		rm -rf $(VENV); \
+		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+			echo "Could not create $(VENV). On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	fi
+	@$(call say,installing into $(VENV) (minutes the first time))
+	@$(PY) -m pip install -q -r requirements.txt
+	@touch $@
+
+say = printf '\n== %s\n' '$(1)'
+need_python = if [ -z "$(PYTHON)" ] || \
+	! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	echo "This book needs Python 3.11 or later, and '$(or $(PYTHON),python3)' is not one." >&2; \
+	echo "Install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi
