@@ -75,7 +75,7 @@ execute: $(STAMP) ## run all notebooks again and store their outputs
 	@$(call say,executing the notebooks)
 	@$(NOTEBOOKS) -print0 | xargs -0 -r -n 1 -P $(JOBS) -t $(PY) -m nbconvert --to notebook --execute \
 		--inplace --log-level=WARN --ExecutePreprocessor.timeout=180 \
-		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False
+		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True --ExecutePreprocessor.store_widget_state=False
 
 clean: ## remove what was built, and the environment
 	rm -rf _build $(VENV) .stamps .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov

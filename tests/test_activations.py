@@ -43,6 +43,13 @@ def test_derivative_is_autograds_also_at_kinks_and_far_out(activation):
 
 
 @pytest.mark.parametrize("activation", EVERY, ids=_names)
+def test_function_differentiates_to_derivative_also_at_kinks(activation):
+    z = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(activation(z).sum(), z)
+    torch.testing.assert_close(gradient, activation.derivative(z.detach()), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", EVERY, ids=_names)
 def test_range_is_tight(activation):
     values = activation(torch.linspace(-60, 60, 480_001, dtype=torch.float64))
     assert values.min() >= activation.low - 1e-12

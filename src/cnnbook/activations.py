@@ -257,7 +257,7 @@ ACTIVATIONS: dict[str, Activation] = {
             "relu",
             "ReLU",
             r"\max(0, z)",
-            lambda z: z.clamp(min=0),
+            torch.relu,  # not clamp, whose gradient at 0 is 1
             lambda z: (z > 0).to(z.dtype),
             nn.ReLU,
             0.0,
@@ -333,7 +333,7 @@ ACTIVATIONS: dict[str, Activation] = {
             "hardswish",
             "Hard-swish",
             r"z \min(\max(z + 3, 0), 6) / 6",
-            lambda z: z * (z + 3).clamp(0, 6) / 6,
+            F.hardswish,
             _hardswish_derivative,
             nn.Hardswish,
             -0.375,
