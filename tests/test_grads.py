@@ -143,7 +143,7 @@ def test_numerical_gradient_names_bad_arguments(x, step, error, message):
 X, W = torch.zeros(1, 4, 5, 5), torch.zeros(6, 4, 3, 3)
 
 BAD_CALLS = [
-    (lambda: grads.conv2d_backward(torch.zeros(1, 6, 3, 4), X, W), r"grad_z must have shape \(1, 6"),
+    (lambda: grads.conv2d_backward(torch.zeros(1, 6, 3, 4), X, W), r"grad_z must .* \(1, 6"),
     (lambda: grads.conv2d_backward(torch.zeros(1, 6, 3, 3), X, W[:, :2]), "weight must have shape"),
     (lambda: grads.conv_transpose2d_backward(torch.zeros(1, 4, 7, 7), X, W), "weight must have"),
     (lambda: grads.conv_transpose2d_backward(torch.zeros(1, 4, 7, 7), X[0], W), "x must have 4"),

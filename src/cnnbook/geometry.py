@@ -92,7 +92,7 @@ def conv_transpose_output_size(
         TypeError: If an argument is no integer or pair of integers.
         ValueError: If an argument is out of range, or nothing would be left of the output.
 
-    Source: Dumoulin & Visin (2016), relationship 14, with dilation and output padding after PyTorch.
+    Source: Dumoulin & Visin (2016), relationship 14; dilation, output padding after PyTorch.
     """
     axes = zip(
         as_pair("size", size, 1),
@@ -173,7 +173,8 @@ def receptive_field(model: nn.Module) -> pd.DataFrame:
         One row per layer with the columns ``layer`` (its name in the model), ``kind`` (its class)
         and, in input pixels along each axis, ``field_h``, ``field_w`` (size of the receptive
         field), ``jump_h``, ``jump_w`` (distance between the fields of neighbouring units) and
-        ``offset_h``, ``offset_w`` (centre of the first unit's field; 0 is the first pixel's centre).
+        ``offset_h``, ``offset_w`` (centre of the first unit's field, counted from the centre of
+        the first pixel).
 
     Raises:
         TypeError: If a layer is of another kind, so that the answer would be a guess.

@@ -17,7 +17,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults to the book's: legible at phone width, safe colours, thin frames."""
+    """Set matplotlib's defaults to the book's: legible at phone width, safe colours."""
     mpl.rcParams.update(
         {
             "axes.prop_cycle": mpl.cycler(color=COLORS),
