@@ -30,23 +30,35 @@ TRUE_CLAIMS = [
     ),
     (
         lambda: check.between("Scalar", 0.5, 0, 1),
-        "✓ Scalar  [refuted by a value reaching outside [0, 1]]\n",
+        "✓ Scalar  [refuted outside [0, 1]]\n",
     ),
     (
         lambda: check.between("Seeds", FIVE, 1, math.inf),
-        "✓ Seeds  [refuted by a 95 % interval reaching below 1]\n",
+        "✓ Seeds  [refuted if the 95 % interval reaches below 1]\n",
     ),
     (
         lambda: check.between("Upper", FIVE, -math.inf, 5),
-        "✓ Upper  [refuted by a 95 % interval reaching above 5]\n",
+        "✓ Upper  [refuted if the 95 % interval reaches above 5]\n",
     ),
     (
         lambda: check.ordered("Order", 1, 2, 3),
-        "✓ Order  [refuted by a value of a difference reaching down to 0]\n",
+        "✓ Order  [refuted by any other order]\n",
+    ),
+    (
+        lambda: check.between("Floor", 0.5, 0.1, math.inf),
+        "✓ Floor  [refuted below 0.1]\n",
+    ),
+    (
+        lambda: check.between("Band", FIVE, 0, 6),
+        "✓ Band  [refuted if the 95 % interval leaves [0, 6]]\n",
+    ),
+    (
+        lambda: check.ordered("Steps", 1, 2, gap=0.5),
+        "✓ Steps  [refuted by a step of 0.5 or less]\n",
     ),
     (
         lambda: check.ordered("Paired", FIVE, [2.1, 3.2, 4.0, 5.1, 6.1], gap=0.5),
-        "✓ Paired  [refuted by a 95 % interval of a difference reaching down to 0.5]\n",
+        "✓ Paired  [refuted if the 95 % interval of a difference reaches 0.5]\n",
     ),
     (
         lambda: check.raises("Fails", ValueError, int, "x"),

@@ -38,6 +38,12 @@ def test_grid_draws_every_array_with_its_title():
         assert ax.images[0].get_clim() == (0, 2)
 
 
+def test_grid_is_as_tall_as_its_arrays_are():
+    wide, tall = (plots.grid([np.zeros(shape)], size=2.0) for shape in ((1, 8), (8, 4)))
+    assert tuple(wide.get_size_inches()) == pytest.approx((2.0, 0.55))
+    assert tuple(tall.get_size_inches()) == pytest.approx((2.0, 4.3))
+
+
 def test_grid_writes_numbers_legibly():
     figure = plots.grid([np.array([[0.0, 1.0]])], numbers=".1f")
     texts = figure.axes[0].texts

@@ -111,7 +111,8 @@ def equal(claim: str, measured: object, expected: object) -> None:
         agree = first.shape == second.shape and np.array_equal(first, second)
     else:
         agree = measured == expected
-    _conclude(bool(agree), claim, "any difference", f"measured {measured}, expected {expected}")
+    found = f"measured {measured}, expected {expected}"
+    _conclude(bool(agree), claim, "by any difference", found)
 
 
 def close(claim: str, measured: ArrayLike, expected: ArrayLike, tolerance: float = 1e-10) -> None:
@@ -133,12 +134,8 @@ def close(claim: str, measured: ArrayLike, expected: ArrayLike, tolerance: float
     if first.shape != second.shape:
         raise CheckFailed(f"{claim}: measured shape {first.shape}, expected {second.shape}")
     gap = float(np.max(np.abs(first - second), initial=0.0))
-    _conclude(
-        gap <= tolerance,
-        claim,
-        f"a difference above {tolerance:g}",
-        f"the largest difference is {gap:g}",
-    )
+    found = f"the largest difference is {gap:g}"
+    _conclude(gap <= tolerance, claim, f"by a difference above {tolerance:g}", found)
 
 
 def between(claim: str, measured: ArrayLike, low: float, high: float) -> None:
@@ -156,9 +153,12 @@ def between(claim: str, measured: ArrayLike, low: float, high: float) -> None:
     """
     if not low < high:
         raise ValueError(f"low must be below high, got {low} and {high}")
-    bottom, top, what, found = _extent(measured)
-    band = _band(low, high)
-    _conclude(low <= bottom and top <= high, claim, f"{what} {band}", f"measured {found}")
+    bottom, top, found = _extent(measured)
+    if _as_array(measured).ndim:
+        refutation = f"if the 95 % interval {_beyond(low, high, 'leaves', 'reaches ')}"
+    else:
+        refutation = _beyond(low, high, "outside", "")
+    _conclude(low <= bottom and top <= high, claim, refutation, f"measured {found}")
 
 
 def ordered(claim: str, *groups: ArrayLike, gap: float = 0.0) -> None:
@@ -187,9 +187,12 @@ def ordered(claim: str, *groups: ArrayLike, gap: float = 0.0) -> None:
     differences = [
         _extent(larger - smaller) for smaller, larger in zip(arrays, arrays[1:], strict=False)
     ]
-    holds = all(bottom > gap for bottom, *_ in differences)
-    refutation = f"{differences[0][2]} of a difference reaching down to {gap:g}"
+    if arrays[0].ndim:
+        refutation = f"if the 95 % interval of a difference reaches {gap:g}"
+    else:
+        refutation = f"by a step of {gap:g} or less" if gap else "by any other order"
     found = ", ".join(found for *_, found in differences)
+    holds = all(bottom > gap for bottom, *_ in differences)
     _conclude(holds, claim, refutation, f"the differences are {found}")
 
 
@@ -215,32 +218,33 @@ def raises(
     try:
         result = function(*args, **kwargs)
     except error:
-        _conclude(True, claim, "a call that succeeds", "")
+        _conclude(True, claim, "by a call that succeeds", "")
     else:
-        _conclude(False, claim, "a call that succeeds", f"the call returned {result!r}")
+        _conclude(False, claim, "by a call that succeeds", f"the call returned {result!r}")
 
 
 def _conclude(holds: bool, claim: str, refutation: str, measured: str) -> None:
     if not holds:
-        raise CheckFailed(f"{claim}: refuted, {measured}; the claim allows for no {refutation}")
-    print(f"✓ {claim}  [refuted by {refutation}]")
+        raise CheckFailed(f"{claim}: refuted, {measured}. The claim is refuted {refutation}.")
+    print(f"✓ {claim}  [refuted {refutation}]")
 
 
-def _extent(measured: ArrayLike) -> tuple[float, float, str, str]:
-    """Return the ends to judge, what they are, and the measurement in words."""
+def _extent(measured: ArrayLike) -> tuple[float, float, str]:
+    """Return the ends to judge, of a number or of an interval, and the measurement in words."""
     values = _as_array(measured)
     if values.ndim == 0:
-        return float(values), float(values), "a value", f"{values:g}"
+        return float(values), float(values), f"{values:g}"
     found = interval(values)
-    return found.low, found.high, "a 95 % interval", f"{found:.4g} over {found.seeds} seeds"
+    return found.low, found.high, f"{found:.4g} over {found.seeds} seeds"
 
 
-def _band(low: float, high: float) -> str:
+def _beyond(low: float, high: float, both: str, one: str) -> str:
+    """Say where the band [low, high] ends, with a verb for two ends and one for a single end."""
     if low == -math.inf:
-        return f"reaching above {high:g}"
+        return f"{one}above {high:g}"
     if high == math.inf:
-        return f"reaching below {low:g}"
-    return f"reaching outside [{low:g}, {high:g}]"
+        return f"{one}below {low:g}"
+    return f"{both} [{low:g}, {high:g}]"
 
 
 def _as_array(values: object) -> np.ndarray:

@@ -65,8 +65,9 @@ def grid(
         raise ValueError(f"titles must be {len(arrays)}, one per array, got {len(titles)}")
     columns = columns or len(arrays)
     rows = -(-len(arrays) // columns)
+    height = size * max(np.shape(array)[0] / np.shape(array)[1] for array in arrays) + 0.3
     figure, axes = plt.subplots(
-        rows, columns, figsize=(size * columns, (size + 0.3) * rows), squeeze=False
+        rows, columns, figsize=(size * columns, height * rows), squeeze=False
     )
     low, high = limits if limits is not None else (None, None)
     for position, ax in enumerate(axes.flat):
