@@ -260,7 +260,7 @@ def numerical_gradient(
 ) -> Tensor:
     """Return the gradient of a scalar function by central differences, one entry at a time.
 
-    The error is of order ``step``² from the curvature and 1e-16/``step`` from rounding.
+    The error is of order ``step``² from the third derivative and 1e-16/``step`` from rounding.
 
     Args:
         function: From a tensor like ``x`` to a tensor with one element.
