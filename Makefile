@@ -20,7 +20,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab lint format unit notebooks pages execute clean lock
+.PHONY: help book test lab lint format unit notebooks pages browser execute clean lock
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -38,7 +38,7 @@ book: $(STAMP) ## set up, build the pages, say how to open them
 	@echo "or serve it, if your browser restricts local files:"
 	@echo "  $(PY) -m http.server --directory _build/html 8000    then http://localhost:8000"
 
-test: lint unit notebooks pages ## set up, run every check and every test, and stop at the first failure
+test: lint unit notebooks pages browser ## set up, run every check and every test, and stop at the first failure
 	@$(call say,all tests passed)
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
@@ -58,7 +58,8 @@ format: $(STAMP) ## rewrite code in the house style
 
 unit: $(STAMP) ## test the library and the structure of the book, with branch coverage
 	@$(call say,tests of the library and of the book)
-	@$(PY) -m pytest -n $(JOBS) -q --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
+	@$(PY) -m pytest -n $(JOBS) -q --cov --cov-report=term-missing:skip-covered --cov-fail-under=95 \
+		--ignore=tests/test_pages.py
 
 notebooks: $(STAMP) ## run every cell of every notebook and compare what is marked
 	@$(call say,notebooks: nbval)
@@ -70,6 +71,10 @@ notebooks: $(STAMP) ## run every cell of every notebook and compare what is mark
 pages: $(STAMP) ## build the pages from nothing, with every warning an error
 	@$(call say,pages: strict build)
 	@$(BOOK) --path-output _build/strict --all -n -W --keep-going -q > /dev/null
+
+browser: pages ## build the pages likewise and open each in Chromium, if that is installed
+	@$(call say,browser: the built pages)
+	@BUILT_PAGES=_build/strict/_build/html $(PY) -m pytest -n $(JOBS) --dist loadgroup -q tests/test_pages.py
 
 execute: $(STAMP) ## run all notebooks again and store their outputs
 	@$(call say,executing the notebooks)

@@ -1,0 +1,333 @@
+"""The built pages, opened in Chromium from their folder: offline, light and dark, wide and narrow.
+
+``make browser`` builds the pages and names their folder in ``BUILT_PAGES``. Without that, the tests
+take what ``make book`` left in ``_build/html``, and skip when it is missing or out of date.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from test_book import ROOT, entries_of
+
+api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PAGES = entries_of(yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8")))
+# Neighbours differ in one thing, so that a page is laid out again once only.
+LOOKS = [("light", 1280), ("dark", 1280), ("dark", 390), ("light", 390)]
+MAX_BYTES = 1_500_000
+QUERY = "receptive"
+# What is left of Markdown, of a role or of a formula when nothing has read it.
+ARTEFACT = re.compile(r"\{[a-z]+(:[a-z]+)*\}|\$\$|```|:::|\]\(|\\[(\[]|KeyError|Traceback")
+
+# Elements that leave the screen, unless a part of the text holds them and scrolls by itself; and
+# what is cut off where nothing scrolls; and notes that squeeze the text of a narrow page.
+OVERFLOW = """() => {
+  const width = document.documentElement.clientWidth;
+  const name = (e) => `${e.tagName.toLowerCase()}#${e.id}.${e.className}`;
+  const frame = (e, pattern) => {
+    for (e = e.parentElement; e; e = e.parentElement) {
+      const style = getComputedStyle(e);
+      if (style.display !== "inline" && pattern.test(style.overflowX)) return e;
+    }
+  };
+  const found = [];
+  if (document.scrollingElement.scrollWidth > width) found.push("the page scrolls sideways");
+  for (const e of document.body.querySelectorAll("*:not(mjx-container *)")) {
+    const box = e.getBoundingClientRect();
+    if (!box.width || !box.height) continue;
+    if (!e.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    if (box.left < -1 || box.right > width + 1) {
+      if (!frame(e, /auto|scroll/)?.parentElement.closest("article"))
+        found.push(`${name(e)} from ${Math.round(box.left)} to ${Math.round(box.right)} px`);
+    }
+    if (e.matches("article :is(img, table, pre, mjx-container)")) {
+      const edge = frame(e, /auto|scroll|hidden|clip/);
+      const hides = edge && /hidden|clip/.test(getComputedStyle(edge).overflowX);
+      if (hides && box.right > edge.getBoundingClientRect().right + 1)
+        found.push(`${name(e)} is cut off by ${name(edge)}`);
+    }
+    if (width < 600 && e.matches("article aside.margin") && box.width < 0.8 * width)
+      found.push(`${name(e)} stands beside the text, ${Math.round(box.width)} px wide`);
+  }
+  return found;
+}"""
+
+# Text with less contrast to what is behind it than WCAG 2 asks for at level AA.
+FAINT = """() => {
+  const channels = (color) => {
+    const [r, g, b, a = 1] = color.match(/[\\d.]+/g).map(Number);
+    const unit = color.startsWith("color(") ? 1 : 255;
+    return {a, rgb: [r / unit, g / unit, b / unit]};
+  };
+  const light = ({rgb}) => rgb
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const color = channels(getComputedStyle(e).backgroundColor);
+      if (color.a > 0.5) return color;
+    }
+    return channels("rgb(255, 255, 255)");
+  };
+  const found = new Set();
+  for (const e of document.querySelectorAll("article *:not(.headerlink)")) {
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+    if (e.closest("mjx-assistive-mml") || !e.checkVisibility({opacityProperty: true})) continue;
+    const pair = [channels(getComputedStyle(e).color), behind(e)].map(light);
+    const contrast = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    if (contrast < 4.5) found.add(`${e.tagName}.${e.className}: ${contrast.toFixed(1)}`);
+  }
+  return [...found];
+}"""
+
+# A formula must be typeset, without an error, and show no backslash: that is a command unread.
+MATHEMATICS = """() => [...document.querySelectorAll(".math")].filter((e) =>
+    !e.querySelector("mjx-container mjx-math") ||
+    e.querySelector("mjx-merror, merror, [data-mjx-error]") ||
+    e.querySelector("mjx-assistive-mml")?.textContent.includes("\\\\")
+  ).map((e) => e.textContent.trim().slice(0, 80))"""
+
+FIGURES = """() => [...document.querySelectorAll("article img")].map((e) => ({
+    loaded: e.complete && e.naturalWidth > 0,
+    alt: e.alt,
+    caption: e.closest("figure")?.querySelector("figcaption .caption-text")?.textContent ?? "",
+    path: decodeURIComponent(new URL(e.src).pathname),
+  }))"""
+
+TEXT = """() => {
+  const article = document.querySelector("article").cloneNode(true);
+  article.querySelectorAll("pre, code, script, mjx-container").forEach((e) => e.remove());
+  return article.textContent + [...article.querySelectorAll("img")].map((e) => e.alt).join(" ");
+}"""
+
+# Also what no request shows, such as a hint to look a server up.
+SOURCES = """() => [...document.querySelectorAll("[src], link[href], object[data]")]
+  .map((e) => e.src || e.href || e.data)"""
+
+
+def chromium() -> str | None:
+    """The browser to test with, if there is one."""
+    named = os.environ.get("CHROMIUM")
+    return next(filter(None, map(shutil.which, [named] if named else BROWSERS)), None)
+
+
+def pages_folder() -> Path:
+    return ROOT / os.environ.get("BUILT_PAGES", "_build/html")
+
+
+def is_built(name: str) -> bool:
+    return (pages_folder() / f"{name}.html").is_file()
+
+
+def is_current(name: str) -> bool:
+    """Whether a page is built, and has been since its source was last changed."""
+    sources = (ROOT / f"{name}{suffix}" for suffix in (".md", ".ipynb"))
+    changed = [path.stat().st_mtime for path in sources if path.is_file()]
+    return is_built(name) and (pages_folder() / f"{name}.html").stat().st_mtime >= max(changed)
+
+
+if chromium() is None:
+    pytest.skip(
+        f"no browser: CHROMIUM names none, and none of {', '.join(BROWSERS)} is installed",
+        allow_module_level=True,
+    )
+if "BUILT_PAGES" not in os.environ and not all(map(is_current, PAGES)):
+    pytest.skip("_build/html is missing or out of date: make book", allow_module_level=True)
+
+
+@dataclass
+class Visit:
+    """What one page did and showed."""
+
+    name: str
+    asked: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    themes: list[str] = field(default_factory=list)
+    faint: list[str] = field(default_factory=list)
+    overflow: list[str] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    mathematics: list[str] = field(default_factory=list)
+    folded: list[tuple[bool, bool]] = field(default_factory=list)
+    text: str = ""
+
+    def listen(self, page: Any) -> None:
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("requestfailed", lambda request: self.errors.append(f"failed: {request.url}"))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on(
+            "console",
+            lambda said: self.errors.append(said.text) if said.type == "error" else None,
+        )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with api.sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu"]
+        options += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+        running = playwright.chromium.launch(executable_path=chromium(), args=options)
+        yield running
+        running.close()
+
+
+# With several processes, each page still belongs to one.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name), id=name) for name in PAGES],
+)
+def visit(request: pytest.FixtureRequest, browser: Any) -> Visit:
+    """Open one page as a first-time reader without a network, and look at it from all sides."""
+    seen = Visit(request.param)
+    assert is_built(seen.name), f"{seen.name} is not built"
+    with browser.new_context(offline=True, color_scheme="light") as context:
+        page = context.new_page()
+        seen.listen(page)
+        page.goto((pages_folder() / f"{seen.name}.html").as_uri())
+        page.evaluate("() => window.MathJax?.startup?.promise")
+        page.add_style_tag(content="* { transition: none !important }")
+        seen.sources = page.evaluate(SOURCES)
+        seen.figures = page.evaluate(FIGURES)
+        seen.mathematics = page.evaluate(MATHEMATICS)
+        seen.text = page.evaluate(TEXT)
+        for solution in page.locator("article .dropdown.admonition").all():
+            title, inside = (solution.locator(f".admonition-title{part}") for part in ("", " ~ *"))
+            before = inside.first.is_visible()
+            title.first.click(position={"x": 5, "y": 5})  # further right stands a link
+            seen.folded.append((before, inside.first.is_visible()))
+        page.mouse.move(0, 0)  # what lies under the pointer changes its colours
+        for theme, width in LOOKS:
+            page.emulate_media(color_scheme=theme)
+            page.set_viewport_size({"width": width, "height": 800})
+            look = f"{theme}, {width} px: "
+            seen.themes.append(page.evaluate("() => document.documentElement.dataset.theme"))
+            seen.overflow += [look + problem for problem in page.evaluate(OVERFLOW)]
+            seen.faint += [look + problem for problem in page.evaluate(FAINT)]
+    return seen
+
+
+def test_every_page_of_the_toc_is_built() -> None:
+    assert [name for name in PAGES if not is_built(name)] == []
+
+
+def test_nothing_leaves_the_screen(visit: Visit) -> None:
+    assert visit.overflow == []
+
+
+def test_text_stands_out_in_both_themes(visit: Visit) -> None:
+    assert visit.themes == [theme for theme, _ in LOOKS]
+    assert visit.faint == []
+
+
+def test_every_image_loads_and_has_a_caption_and_an_alternative_text(visit: Visit) -> None:
+    def problems(figure: dict[str, Any]) -> Iterator[str]:
+        alt, caption = (" ".join(figure[key].split()) for key in ("alt", "caption"))
+        if not figure["loaded"]:
+            yield "does not load"
+        if not caption:
+            yield "has no caption"
+        if len(alt) < 40 or re.search(r"^\S+$|\.(png|svg|jpe?g)\b", alt):
+            yield f"has no real alternative text: {alt!r}"
+        if alt == caption:
+            yield "has its caption for an alternative text"
+
+    found = [f"{one['path']} {problem}" for one in visit.figures for problem in problems(one)]
+    assert found == []
+
+
+def test_mathematics_is_typeset(visit: Visit) -> None:
+    assert visit.mathematics == []
+
+
+def test_nothing_is_asked_of_another_machine(visit: Visit) -> None:
+    home = (pages_folder().as_uri(), "data:")
+    assert [url for url in visit.asked + visit.sources if not url.startswith(home)] == []
+
+
+def test_the_console_holds_no_error(visit: Visit) -> None:
+    assert visit.errors == []
+
+
+def test_no_markup_is_left_in_the_text(visit: Visit) -> None:
+    assert [match[0] for match in ARTEFACT.finditer(visit.text)] == []
+
+
+def test_solutions_open_on_a_click(visit: Visit) -> None:
+    assert [pair for pair in visit.folded if pair != (False, True)] == []
+
+
+def test_the_page_is_light(visit: Visit) -> None:
+    files = {pages_folder() / f"{visit.name}.html", *(Path(one["path"]) for one in visit.figures)}
+    assert sum(path.stat().st_size for path in files if path.is_file()) <= MAX_BYTES
+
+
+# Search ------------------------------------------------------------------------------------------
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of the pages on a local server."""
+    handler = partial(Quiet, directory=pages_folder())
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        Thread(target=running.serve_forever).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def search(page: Any, home: str, query: str) -> set[str]:
+    """Type a query into the search page; return the names of the pages it finds."""
+    page.goto(f"{home}/search.html")
+    entry = page.locator("article form.bd-search input, main form.bd-search input").first
+    entry.fill(query)
+    entry.press("Enter")
+    page.locator("#search-results h2", has_text="Search Results").wait_for()
+    links = page.evaluate("() => [...document.querySelectorAll('ul.search a')].map((a) => a.href)")
+    return {urlsplit(link).path.removeprefix(urlsplit(home).path)[1:-5] for link in links}
+
+
+def pages_with(word: str) -> set[str]:
+    """The names of the pages that hold a word in a paragraph."""
+
+    def paragraphs(name: str) -> str:
+        html = (pages_folder() / f"{name}.html").read_text(encoding="utf-8")
+        return " ".join(re.findall(r"<p>.*?</p>", html, re.DOTALL)).lower()
+
+    return {name for name in PAGES if word in paragraphs(name)}
+
+
+# From a folder, search lists the pages. Their summaries it fetches, and browsers let a page fetch no
+# file; so the console is judged over a server, where the same search has to be free of errors.
+@pytest.mark.parametrize("served", [False, True], ids=["folder", "server"])
+def test_search_finds_what_the_pages_say(browser: Any, server: str, served: bool) -> None:
+    home = server if served else pages_folder().as_uri()
+    seen = Visit("search")
+    with browser.new_context() as context:
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        seen.listen(page)
+        wanted, found = pages_with(QUERY), search(page, home, QUERY)
+        assert wanted and wanted <= found
+        page.locator("ul.search a").first.click()
+        page.locator("article h1").wait_for()
+        assert QUERY in page.locator("article").inner_text().lower()
+        assert search(page, home, "flibbertigibbet") == set()
+    assert [url for url in seen.asked if not url.startswith((home, "data:"))] == []
+    assert not served or seen.errors == []
