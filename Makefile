@@ -74,7 +74,7 @@ pages: $(STAMP) ## build the pages from nothing, with every warning an error
 
 browser: pages ## build the pages likewise and open each in Chromium, if that is installed
 	@$(call say,browser: the built pages)
-	@BUILT_PAGES=_build/strict/_build/html $(PY) -m pytest -n $(JOBS) -q tests/test_pages.py
+	@BUILT_PAGES=_build/strict/_build/html $(PY) -m pytest -q tests/test_pages.py
 
 execute: $(STAMP) ## run all notebooks again and store their outputs
 	@$(call say,executing the notebooks)

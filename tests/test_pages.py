@@ -113,6 +113,15 @@ TEXT = """() => {
   return article.textContent + [...article.querySelectorAll("img")].map((e) => e.alt).join(" ");
 }"""
 
+# Whether each solution shows before a click on its title, and after. They stay open.
+SOLUTIONS = """() => [...document.querySelectorAll("article .dropdown.admonition")].map((e) => {
+  const title = e.querySelector(".admonition-title");
+  const shows = () => title.nextElementSibling.checkVisibility({visibilityProperty: true});
+  const before = shows();
+  title.click();
+  return [before, shows()];
+})"""
+
 # The theme follows the system's at the next frame.
 THEME = """() => new Promise((say) => requestAnimationFrame(() => requestAnimationFrame(
   () => say(document.documentElement.dataset.theme))))"""
@@ -165,7 +174,7 @@ class Visit:
     overflow: list[str] = field(default_factory=list)
     figures: list[dict[str, Any]] = field(default_factory=list)
     mathematics: list[str] = field(default_factory=list)
-    folded: list[tuple[bool, bool]] = field(default_factory=list)
+    folded: list[list[bool]] = field(default_factory=list)
     text: str = ""
 
     def listen(self, page: Any) -> None:
@@ -201,12 +210,7 @@ def look_at(name: str, browser: Any) -> Visit:
         seen.figures = page.evaluate(FIGURES)
         seen.mathematics = page.evaluate(MATHEMATICS)
         seen.text = page.evaluate(TEXT)
-        for solution in page.locator("article .dropdown.admonition").all():
-            title, inside = (solution.locator(f".admonition-title{part}") for part in ("", " ~ *"))
-            before = inside.first.is_visible()
-            title.first.click(position={"x": 5, "y": 5})  # further right stands a link
-            seen.folded.append((before, inside.first.is_visible()))
-        page.mouse.move(0, 0)  # what lies under the pointer changes its colours
+        seen.folded = page.evaluate(SOLUTIONS)
         for theme, width in LOOKS:
             page.emulate_media(color_scheme=theme)
             page.set_viewport_size({"width": width, "height": 800})
@@ -302,6 +306,13 @@ def test_page_obeys(browser: Any, name: str) -> None:
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/favicon.ico":  # the browser's question, not the book's
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def log_message(self, *_: Any) -> None:
         pass
 
