@@ -38,8 +38,21 @@ book: $(STAMP) ## set up, build the pages, say how to open them
 	@echo "or serve it, if your browser restricts local files:"
 	@echo "  $(PY) -m http.server --directory _build/html 8000    then http://localhost:8000"
 
-test: lint unit notebooks pages browser ## set up, run every check and every test, and stop at the first failure
-	@$(call say,all tests passed)
+# When the tests have passed, .stamps/tested keeps the hash of every file they could depend on.
+# While it is the same, there is nothing to find out. (No sha256sum, no hash: then they always run.)
+ifneq ($(filter test,$(MAKECMDGOALS)),)
+TREE := $(shell find . \( -path ./.git -o -path ./$(VENV) -o -path ./_build -o -path ./.stamps \
+	-o -name __pycache__ -o -name '.*_cache' -o -name .hypothesis -o -name '*.egg-info' \
+	-o -name .ipynb_checkpoints \) -prune -o -type f ! -name '.coverage*' -print0 \
+	| LC_ALL=C sort -z | xargs -0 sha256sum 2>/dev/null | sha256sum 2>/dev/null | cut -d' ' -f1)
+PASSED := $(if $(FORCE),,$(shell cat .stamps/tested 2>/dev/null))
+endif
+
+STAGES := $(if $(filter $(TREE),$(PASSED)),,lint unit notebooks pages browser)
+
+test: $(STAMP) $(STAGES) ## set up, run every check and every test, and stop at the first failure
+	@mkdir -p .stamps && echo $(TREE) > .stamps/tested
+	@$(call say,$(if $(STAGES),all tests passed,nothing has changed since every test passed; make test FORCE=1 runs them again))
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab --notebook-dir=.

@@ -8,6 +8,7 @@ import ast
 import base64
 import copy
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -546,6 +547,35 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     opening = "\n".join(lines_of("README.md")[:8])
     assert "make book" in opening
     assert "make test" in opening
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not installed")
+def test_make_test_runs_again_only_after_a_change(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for folder in (".venv", "chapters"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".venv" / ".installed").touch()
+
+    # This test may itself run under make, whose variables would travel on.
+    around = {k: v for k, v in os.environ.items() if not re.match("MAKE|MFLAGS|FORCE", k)}
+
+    def stages(python: str = "true", *more: str) -> tuple[int, int]:
+        command = ["make", "-s", "test", f"PY={python}", "BOOK=true", *more]
+        ran = subprocess.run(
+            command, cwd=tmp_path, env=around, capture_output=True, text=True, check=False
+        )
+        return ran.returncode, ran.stdout.count("== ")
+
+    first, second = stages(), stages()
+    assert first[0] == second[0] == 0
+    assert first[1] > second[1] == 1
+    assert stages("true", "FORCE=1") == first
+    (tmp_path / "chapters" / "new.md").touch()
+    assert stages("false")[0] != 0
+    assert stages() == first
+    assert stages() == second
 
 
 # The floors of the library -----------------------------------------------------------------------
