@@ -152,13 +152,17 @@ def is_current(name: str) -> bool:
     return is_built(name) and (pages_folder() / f"{name}.html").stat().st_mtime >= max(changed)
 
 
-if chromium() is None:
-    pytest.skip(
-        f"no browser: CHROMIUM names none, and none of {', '.join(BROWSERS)} is installed",
-        allow_module_level=True,
-    )
-if "BUILT_PAGES" not in os.environ and not all(map(is_current, PAGES)):
-    pytest.skip("_build/html is missing or out of date: make book", allow_module_level=True)
+# Marks, and no skip of the whole module: a run that collects nothing is a failure to make.
+pytestmark = [
+    pytest.mark.skipif(
+        chromium() is None,
+        reason=f"no browser: CHROMIUM names none, and none of {', '.join(BROWSERS)} is installed",
+    ),
+    pytest.mark.skipif(
+        "BUILT_PAGES" not in os.environ and not all(map(is_current, PAGES)),
+        reason="_build/html is missing or out of date: make book",
+    ),
+]
 
 
 @dataclass
