@@ -20,7 +20,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab lint format unit notebooks pages browser execute clean lock
+.PHONY: help book test lab lint format unit notebooks pages browser execute experiments clean lock
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -94,6 +94,11 @@ execute: $(STAMP) ## run all notebooks again and store their outputs
 	@$(NOTEBOOKS) -print0 | xargs -0 -r -n 1 -P $(JOBS) -t $(PY) -m nbconvert --to notebook --execute \
 		--inplace --log-level=WARN --ExecutePreprocessor.timeout=180 \
 		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True --ExecutePreprocessor.store_widget_state=False
+
+experiments: $(STAMP) ## record the experiments whose tables are out of date; resumes if interrupted
+	@$(call say,recording experiments)
+	@if [ -d experiments ]; then $(PY) -m cnnbook.sweep --workers $(JOBS) experiments; \
+	else echo "no experiments yet"; fi
 
 clean: ## remove what was built, and the environment
 	rm -rf _build $(VENV) .stamps .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov

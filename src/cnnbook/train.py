@@ -1,0 +1,844 @@
+"""Training: ``fit`` and ``evaluate`` return numbers and tables, and print nothing.
+
+One step of ``fit`` is: loss → gradient → clipping → L1 penalty → optimiser, which adds
+``weight_decay`` itself → schedule → ``on_step``. Given the model's state, the data and the
+arguments, all of it is determined (on one machine and version of PyTorch), and the caller's random
+stream is neither read nor moved.
+"""
+
+import hashlib
+import io
+import math
+import os
+import re
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from cnnbook import repro
+from cnnbook._arguments import as_int, check_float_tensor, check_same_dtype
+from cnnbook.data import Split
+
+Data: TypeAlias = Split | tuple[Tensor, Tensor] | Iterable[tuple[Tensor, Tensor]]
+Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+_Batches: TypeAlias = Iterable[tuple[Tensor, Tensor]]
+
+METRICS = ("accuracy", "macro_f1", "roc_auc")
+
+
+class _Pair(NamedTuple):
+    """Data in memory, unlike a tuple of batches."""
+
+    x: Tensor
+    y: Tensor
+
+
+_Source: TypeAlias = _Pair | _Batches
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is damaged, foreign, or of a run with other settings."""
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What happened during ``fit``.
+
+    Attributes:
+        epochs: One row per epoch, the last one perhaps incomplete:
+
+            - ``epoch``, from 1, and ``step``: the batches seen since the start of the run;
+            - ``lr``: learning rate of the epoch's last step (first parameter group);
+            - ``train_loss`` and ``train_<metric>``: over the epoch's batches as the network saw
+              them, in training mode and while it changed. The loss is their mean, an example
+              counting once; it holds no penalty. A metric is taken over all of their logits;
+            - ``val_loss`` and ``val_<metric>``: ``evaluate`` at the end of the epoch, if there is
+              validation data;
+            - ``seconds``: wall clock, with validation, checkpoints and ``on_step``.
+        steps: One row per step: ``step``, from 1; ``loss`` of its batch before the update; ``lr``
+            of the update; ``gradient_norm``, the Euclidean norm over all parameters before
+            clipping and penalties, NaN unless ``clip_norm`` or ``record_norm`` asks for it.
+        reason: Why the run diverged; None if it did not.
+    """
+
+    epochs: pd.DataFrame
+    steps: pd.DataFrame
+    reason: str | None = None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether NaN or infinity ended the run."""
+        return self.reason is not None
+
+    @property
+    def stopped_at(self) -> int | None:
+        """The step at which the run diverged; None if it did not."""
+        return int(self.steps["step"].iloc[-1]) if self.diverged else None
+
+    @property
+    def final(self) -> pd.Series:
+        """The last row of ``epochs``."""
+        return self.epochs.iloc[-1]
+
+
+def fit(
+    model: nn.Module,
+    train: Data,
+    *,
+    epochs: int | None = None,
+    steps: int | None = None,
+    batch_size: int = 64,
+    optimizer: str | Callable[[list[nn.Parameter]], Optimizer] = "adam",
+    lr: float | None = None,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    schedule: Callable[[Optimizer], LRScheduler] | None = None,
+    loss: Loss = F.cross_entropy,
+    metrics: Sequence[str] = ("accuracy",),
+    validation: float | Data | None = None,
+    seed: int = 0,
+    on_step: Callable[[int], object] | None = None,
+    record_norm: bool = False,
+    progress: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+) -> History:
+    """Train a network in place, on the CPU.
+
+    The run ends early, and ``History.reason`` says so, when a batch's loss is NaN or infinite (that
+    step makes no update), when ``clip_norm`` meets a gradient norm that is (likewise), or when a
+    parameter is at the end of an epoch.
+
+    Args:
+        model: Network from x to logits (N, classes). Trained in training mode; each module gets
+            back the mode it had. Its gradients are None afterwards.
+        train: A ``Split``, a pair (x, y) of tensors, or an iterable of such pairs, a batch each,
+            that can be iterated again (a ``DataLoader``). x is floating point (N, …), y is int64
+            (N,), the classes from 0. Where ``metrics`` is empty and ``loss`` another function than
+            ``F.cross_entropy``, y may be any tensor (N, …).
+        epochs: Passes over the data. Either this or ``steps``.
+        steps: Updates. Either this or ``epochs``.
+        batch_size: Examples per step; the last batch of an epoch may be smaller, and none is
+            dropped. Without meaning for an iterable of batches.
+        optimizer: "sgd", "adam", or a function from the list of trainable parameters to an
+            optimiser, which then has its own ``lr``, ``momentum`` and ``weight_decay``.
+        lr: Learning rate at the start; required by "sgd" and "adam".
+        momentum: Momentum of "sgd", in [0, 1).
+        weight_decay: λ. PyTorch's coupled meaning: the optimiser adds λ·p to the gradient of every
+            parameter p, biases and scales included. It comes after clipping.
+        l1: Adds l1·sign(p) to the gradient of every parameter, after clipping as well.
+        clip_norm: Scale the gradient down to this norm where it is longer.
+        clip_value: Clamp each entry of the gradient to ± this. Not with ``clip_norm``.
+        schedule: Function from the optimiser to a scheduler, stepped after every *step*, not every
+            epoch; ``LinearLR`` or ``LambdaLR`` make a warm-up.
+        loss: Function from logits and y to the mean loss of the batch, a scalar.
+        metrics: Any of ``METRICS``; see ``evaluate``.
+        validation: Data to evaluate at the end of each epoch, or the fraction of ``train`` in
+            (0, 1) to hold out for it, drawn by ``seed``.
+        seed: Determines the held-out examples, the order of the batches, and dropout.
+        on_step: Called with the number of updates, from 1, after each. It may look at the network
+            and its gradients (clipped, with ``l1``), or change it; the numbers it draws from
+            PyTorch's global generator and the mode it leaves do not affect the run.
+        record_norm: Record the gradient norm without clipping; never stops a run.
+        progress: Show a bar if standard error is a terminal.
+        checkpoint: File to resume from if it is there, and to save to, at the start, at the end of
+            each epoch and at the end. The run that resumes ends bit for bit as one that was never
+            interrupted; it needs the same arguments and ``model`` as it was at the start. Functions
+            are told apart by name only. ``on_step`` is not called again for steps in the
+            checkpoint. Not for an iterable of batches.
+        checkpoint_every: Save after every so many steps also.
+
+    Returns:
+        The history of the whole run, with what happened before it was resumed.
+
+    Raises:
+        TypeError: If an argument is of a wrong type.
+        ValueError: If an argument is out of range or does not fit another, labels do not fit the
+            model's outputs, or data are empty. The network has not been trained then, unless
+            the data came as an iterable.
+        CheckpointError: If ``checkpoint`` cannot be read, written, or belongs to other settings.
+    """
+    parameters = _check_model(model)
+    if not parameters:
+        raise ValueError("model must have a parameter to train, got none")
+    metrics = _as_metrics(metrics)
+    _check_callable("loss", loss)
+    classify = bool(metrics) or loss is F.cross_entropy
+    if (epochs is None) == (steps is None):
+        raise ValueError(f"give either epochs or steps, got epochs={epochs} and steps={steps}")
+    last_epoch = math.inf if epochs is None else as_int("epochs", epochs, 1)
+    last_step = math.inf if steps is None else as_int("steps", steps, 1)
+    batch_size = as_int("batch_size", batch_size, 1)
+    order = repro.generator(seed)
+    if on_step is not None:
+        _check_callable("on_step", on_step)
+    if checkpoint_every is not None:
+        checkpoint_every = as_int("checkpoint_every", checkpoint_every, 1)
+        if checkpoint is None:
+            raise ValueError(f"checkpoint_every={checkpoint_every} needs a checkpoint")
+    trainer = _as_optimizer(optimizer, parameters, lr, momentum, weight_decay)
+    start = [{k: v for k, v in group.items() if k != "params"} for group in trainer.param_groups]
+    update = _Update(
+        parameters,
+        trainer,
+        _as_scheduler(schedule, trainer),
+        None if clip_norm is None else _as_float("clip_norm", clip_norm, positive=True),
+        None if clip_value is None else _as_float("clip_value", clip_value, positive=True),
+        _as_float("l1", l1),
+        bool(record_norm),
+    )
+    if clip_norm is not None and clip_value is not None:
+        raise ValueError(f"give clip_norm or clip_value, got both: {clip_norm} and {clip_value}")
+    dropout_seed = int(torch.randint(2**62, (), generator=order))
+    source = _as_data("train", train, model, classify, again=True)
+    held_out: _Source | None = None
+    if isinstance(validation, int | float):
+        source, held_out = _hold_out(source, validation, order)
+    elif validation is not None:
+        held_out = _as_data("validation", validation, model, classify, again=True)
+
+    store = None
+    if checkpoint is not None:
+        if not isinstance(source, _Pair):
+            raise ValueError("checkpoint needs train in memory, got an iterable of batches")
+        settings = {
+            "PyTorch": torch.__version__,
+            "model at the start": _digest(repr(model), *model.state_dict().values()),
+            "train": _digest(*source),
+            "validation": _digest(*held_out) if isinstance(held_out, _Pair) else _name(held_out),
+            "epochs": epochs,
+            "steps": steps,
+            "batch_size": batch_size,
+            "optimizer": f"{_name(type(trainer))} {start}",
+            "schedule": f"{_name(schedule)} {update.schedule and update.schedule.state_dict()}",
+            "clip_norm": update.clip_norm,
+            "clip_value": update.clip_value,
+            "l1": update.l1,
+            "record_norm": update.record_norm,
+            "loss": _name(loss),
+            "metrics": metrics,
+            "seed": seed,
+        }
+        parts = {"model": model, "optimizer": trainer, "schedule": update.schedule}
+        store = _Store(checkpoint, settings, {k: v for k, v in parts.items() if v is not None})
+
+    with (
+        torch.random.fork_rng(devices=[]),
+        _mode(model, training=True),
+        _bar(progress, source, batch_size, epochs, steps) as bar,
+    ):
+        # A stream of its own: the seed itself may have drawn the weights.
+        torch.default_generator.manual_seed(dropout_seed)
+        run = _Run(order.get_state())
+        if store is not None:
+            run = store.resume() or run
+            bar.update(run.step)
+            run.clock = time.perf_counter()
+            if not run.step:
+                store.save(run)
+        while not run.reason and run.epoch < last_epoch and (run.batch or run.step < last_step):
+            for x, y in run.rest(source, batch_size, order, model, classify):
+                if run.step >= last_step:
+                    break
+                z = model(x)
+                if classify and not isinstance(source, _Pair):
+                    _check_labels("train", y, z)
+                value = loss(z, y)
+                run.see(value.item(), trainer.param_groups[0]["lr"], z, y, bool(metrics))
+                if run.reason:
+                    break
+                run.norms[-1] = norm = update(value)
+                if clip_norm is not None and not math.isfinite(norm):
+                    run.reason = f"gradient norm {norm} at step {run.step}"
+                    break
+                if on_step is not None:
+                    state = torch.get_rng_state()
+                    on_step(run.step)
+                    torch.set_rng_state(state)
+                    model.train()
+                bar.update()
+                if checkpoint_every and run.step % checkpoint_every == 0:
+                    store.save(run)
+            if not run.batch:
+                raise ValueError(f"train must have a batch, got none in epoch {run.epoch + 1}")
+            if not (run.reason or all(bool(p.isfinite().all()) for p in parameters)):
+                run.reason = f"parameter not finite after step {run.step}"
+            found = {}
+            if held_out is not None:
+                found = _evaluate("validation", model, held_out, loss, metrics, classify)
+            run.close(metrics, found, order.get_state())
+            if store is not None:
+                store.save(run)
+    for parameter in parameters:
+        parameter.grad = None
+    return run.history()
+
+
+def evaluate(
+    model: nn.Module,
+    data: Data,
+    *,
+    batch_size: int = 1000,
+    loss: Loss = F.cross_entropy,
+    metrics: Sequence[str] = ("accuracy",),
+) -> dict[str, float]:
+    """Measure a network in evaluation mode, without gradients.
+
+    The network and the random stream are left as they were, the mode of each module included.
+
+    | metric | what |
+    | --- | --- |
+    | ``accuracy`` | share of examples whose largest logit is that of their class (first, if tied) |
+    | ``macro_f1`` | mean over classes of F1 = 2TP / (2TP + FP + FN) |
+    | ``roc_auc`` | mean over classes of the area under the one-against-rest ROC curve of the
+    softmax probability |
+
+    Metrics are NaN if any logit is NaN or infinite; ``macro_f1`` and ``roc_auc`` also if a class of
+    the model does not occur in the data, because they are not defined then.
+
+    Args:
+        model: Network from x to logits (N, classes).
+        data: As ``train`` of ``fit``; iterated once.
+        batch_size: Examples per forward pass. Without meaning for an iterable of batches.
+        loss: Function from logits and y to a scalar; called once, with all examples.
+        metrics: Any of ``METRICS``.
+
+    Returns:
+        "loss" and each metric.
+
+    Raises:
+        TypeError: If an argument is of a wrong type.
+        ValueError: If an argument is out of range, labels do not fit the model's outputs, or data
+            are empty.
+    """
+    _check_model(model)
+    metrics = _as_metrics(metrics)
+    _check_callable("loss", loss)
+    batch_size = as_int("batch_size", batch_size, 1)
+    classify = bool(metrics) or loss is F.cross_entropy
+    source = _as_data("data", data, model, classify, again=False)
+    return _evaluate("data", model, source, loss, metrics, classify, batch_size)
+
+
+def _evaluate(
+    name: str,
+    model: nn.Module,
+    source: _Source,
+    loss: Loss,
+    metrics: tuple[str, ...],
+    classify: bool,
+    batch_size: int = 1000,
+) -> dict[str, float]:
+    with _quiet(model):
+        if isinstance(source, _Pair):
+            batches = zip(*(tensor.split(batch_size) for tensor in source), strict=True)
+        else:
+            batches = _loaded(name, source, model, classify)
+        pairs = [(model(x), y) for x, y in batches]
+        if not pairs:
+            raise ValueError(f"{name} must have a batch, got none")
+        z, y = (torch.cat(tensors) for tensors in zip(*pairs, strict=True))
+        if classify:
+            _check_labels(name, y, z)
+        return {"loss": loss(z, y).item(), **_scores(metrics, z, y)}
+
+
+# --- metrics --------------------------------------------------------------------------------------
+
+
+def _scores(metrics: tuple[str, ...], z: Tensor, y: Tensor) -> dict[str, float]:
+    if metrics and not bool(z.isfinite().all()):
+        return dict.fromkeys(metrics, math.nan)
+    return {name: _METRICS[name](z, y) for name in metrics}
+
+
+def _accuracy(z: Tensor, y: Tensor) -> float:
+    return (z.argmax(dim=1) == y).sum().item() / len(y)
+
+
+def _macro_f1(z: Tensor, y: Tensor) -> float:
+    from sklearn.metrics import f1_score  # slow to import
+
+    if len(y.unique()) < z.shape[1]:
+        return math.nan
+    return float(f1_score(y.numpy(), z.argmax(dim=1).numpy(), average="macro"))
+
+
+def _roc_auc(z: Tensor, y: Tensor) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if len(y.unique()) < z.shape[1]:
+        return math.nan
+    areas = []
+    for k in range(z.shape[1]):
+        # Log-odds: the order of the probabilities, without rounding to 0 or 1.
+        others = torch.cat([z[:, :k], z[:, k + 1 :]], dim=1)
+        odds = z[:, k].double() - others.double().logsumexp(dim=1)
+        areas.append(roc_auc_score((y == k).numpy(), odds.numpy()))
+    return float(sum(areas) / len(areas))
+
+
+_METRICS = {"accuracy": _accuracy, "macro_f1": _macro_f1, "roc_auc": _roc_auc}
+
+
+# --- one run --------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Run:
+    """Where a run stands; a checkpoint holds this, the parts and the global random state."""
+
+    order_state: Tensor  # of the generator, at the start of the open epoch
+    step: int = 0
+    epoch: int = 0  # closed ones
+    batch: int = 0  # of the open epoch, as are the next five
+    examples: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+    z: list[Tensor] = field(default_factory=list)
+    y: list[Tensor] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    lrs: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    reason: str | None = None
+    clock: float = field(default_factory=time.perf_counter)
+
+    def rest(
+        self,
+        source: _Source,
+        batch_size: int,
+        order: torch.Generator,
+        model: nn.Module,
+        classify: bool,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of the open epoch that have not been seen."""
+        if not isinstance(source, _Pair):
+            yield from _loaded("train", source, model, classify)
+            return
+        x, y = source
+        order.set_state(self.order_state)
+        for rows in torch.randperm(len(y), generator=order).split(batch_size)[self.batch :]:
+            yield x.index_select(0, rows), y.index_select(0, rows)
+
+    def see(self, loss: float, lr: float | Tensor, z: Tensor, y: Tensor, keep: bool) -> None:
+        """Record a batch before its update."""
+        self.step += 1
+        self.batch += 1
+        self.examples += len(y)
+        self.loss_sum += loss * len(y)
+        self.losses.append(loss)
+        self.lrs.append(float(lr))
+        self.norms.append(math.nan)
+        if keep:
+            self.z.append(z.detach())
+            self.y.append(y)
+        if not math.isfinite(loss):
+            self.reason = f"loss {loss} at step {self.step}"
+
+    def close(
+        self, metrics: tuple[str, ...], validation: dict[str, float], order_state: Tensor
+    ) -> None:
+        """Write the row of the open epoch, and open the next one."""
+        scores = _scores(metrics, torch.cat(self.z), torch.cat(self.y)) if metrics else {}
+        self.tick()
+        self.rows.append(
+            {
+                "epoch": self.epoch + 1,
+                "step": self.step,
+                "lr": self.lrs[-1],
+                "train_loss": self.loss_sum / self.examples,
+                **{f"train_{name}": number for name, number in scores.items()},
+                **{f"val_{name}": number for name, number in validation.items()},
+                "seconds": self.seconds,
+            }
+        )
+        self.order_state = order_state
+        self.epoch += 1
+        self.batch = self.examples = 0
+        self.loss_sum = self.seconds = 0.0
+        self.z, self.y = [], []
+
+    def tick(self) -> None:
+        now = time.perf_counter()
+        self.seconds, self.clock = self.seconds + now - self.clock, now
+
+    def history(self) -> History:
+        steps = {"loss": self.losses, "lr": self.lrs, "gradient_norm": self.norms}
+        table = pd.DataFrame({"step": range(1, self.step + 1), **steps})
+        return History(pd.DataFrame(self.rows), table, self.reason)
+
+
+@dataclass
+class _Update:
+    """From a loss to new parameters."""
+
+    parameters: list[nn.Parameter]
+    optimizer: Optimizer
+    schedule: LRScheduler | None
+    clip_norm: float | None
+    clip_value: float | None
+    l1: float
+    record_norm: bool
+
+    def __call__(self, loss: Tensor) -> float:
+        """Return the norm of the gradient; without an update if ``clip_norm`` cannot use it."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()
+        norm = math.nan
+        if self.clip_norm is not None:
+            norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm).item()
+            if not math.isfinite(norm):
+                return norm
+        elif self.record_norm:
+            gradients = [p.grad for p in self.parameters if p.grad is not None]
+            norm = torch.stack([torch.linalg.vector_norm(g) for g in gradients]).norm().item()
+        if self.clip_value is not None:
+            nn.utils.clip_grad_value_(self.parameters, self.clip_value)
+        if self.l1:
+            with torch.no_grad():
+                for parameter in self.parameters:
+                    if parameter.grad is not None:
+                        parameter.grad.add_(parameter.sign(), alpha=self.l1)
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        return norm
+
+
+@contextmanager
+def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in before:
+            module.training = mode
+
+
+@contextmanager
+def _quiet(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients, and a random stream that stays where it is."""
+    with torch.random.fork_rng(devices=[]), _mode(model, training=False), torch.no_grad():
+        yield
+
+
+def _bar(
+    progress: bool, source: _Source, batch_size: int, epochs: int | None, steps: int | None
+) -> Any:
+    from tqdm import tqdm
+
+    if epochs is not None and isinstance(source, _Pair):
+        steps = epochs * math.ceil(len(source[1]) / batch_size)
+    # None: only if standard error is a terminal.
+    return tqdm(total=steps, leave=False, disable=None if progress else True)
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+_FORMAT = "cnnbook.train 1"
+_FLOATS = ("losses", "lrs", "norms")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+class _Store:
+    """A checkpoint file: replaced in one step, so that a kill leaves the old one or the new one."""
+
+    def __init__(self, path: object, settings: dict[str, object], parts: dict[str, Any]) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"checkpoint must be a path or None, got {path!r}")
+        self.path = Path(path)
+        if self.path.is_dir() or not self.path.parent.is_dir():
+            raise ValueError(f"checkpoint must be a file in a folder that exists, got {path}")
+        self.settings = {name: _ADDRESS.sub("", str(value)) for name, value in settings.items()}
+        self.parts = parts
+
+    def save(self, run: _Run) -> None:
+        run.tick()
+        content = {
+            "format": _FORMAT,
+            "settings": self.settings,
+            "random state": torch.get_rng_state(),
+            "run": {
+                **vars(run),  # long lists as one tensor are quick to store
+                **{name: torch.tensor(getattr(run, name), dtype=torch.float64) for name in _FLOATS},
+                "z": [torch.cat(run.z)] if run.z else [],
+                "y": [torch.cat(run.y)] if run.y else [],
+            },
+            **{name: part.state_dict() for name, part in self.parts.items()},
+        }
+        buffer = io.BytesIO()
+        try:
+            torch.save(content, buffer)
+            if not run.step:  # say so before an hour is spent on what cannot be resumed
+                torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
+        except Exception as error:
+            raise CheckpointError(
+                f"{self.path} cannot hold this run: the states of model, optimiser and schedule "
+                f"may consist of tensors and Python's own numbers and containers only ({error})"
+            ) from error
+        stage = self.path.with_name(self.path.name + ".part")
+        try:
+            with open(stage, "wb") as file:
+                file.write(buffer.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(stage, self.path)
+        except OSError as error:
+            stage.unlink(missing_ok=True)
+            raise CheckpointError(f"{self.path} cannot be written: {error}") from error
+
+    def resume(self) -> _Run | None:
+        """Load the file into the parts and the random state; None if there is no file."""
+        if not self.path.exists():
+            return None
+        remedy = "delete it to start again, or give another path"
+        try:
+            with zipfile.ZipFile(self.path) as archive:  # PyTorch itself skips the checksums
+                if (member := archive.testzip()) is not None:
+                    raise ValueError(f"wrong checksum of {member}")
+            content = torch.load(self.path, weights_only=True)
+        except Exception as error:
+            raise CheckpointError(f"{self.path} is damaged ({error}); {remedy}") from error
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise CheckpointError(f"{self.path} is no checkpoint of this version of fit; {remedy}")
+        differences = [
+            f"{name} was {content['settings'].get(name)}, is {value}"
+            for name, value in self.settings.items()
+            if content["settings"].get(name) != value
+        ]
+        if differences:
+            raise CheckpointError(
+                f"{self.path} is of a run with other settings: {'; '.join(differences)}. Give "
+                f"those, with the model as it was at the start; or {remedy}"
+            )
+        for name, part in self.parts.items():
+            part.load_state_dict(content[name])
+        torch.set_rng_state(content["random state"])
+        run = _Run(**content["run"])
+        for name in _FLOATS:
+            setattr(run, name, getattr(run, name).tolist())
+        return run
+
+
+def _digest(*values: object) -> str:
+    found = hashlib.sha256()
+    for value in values:
+        if isinstance(value, Tensor):
+            found.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            found.update(value.detach().contiguous().flatten().view(torch.uint8).numpy())
+        else:
+            found.update(str(value).encode())
+    return found.hexdigest()[:16]
+
+
+def _name(thing: object) -> str:
+    return getattr(thing, "__qualname__", repr(thing))
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def _check_model(model: object) -> list[nn.Parameter]:
+    """Return the trainable parameters."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be an nn.Module, got {type(model).__name__}")
+    parameters = list(model.parameters())
+    if any(nn.parameter.is_lazy(parameter) for parameter in parameters):
+        raise ValueError("model must know its shapes, got lazy modules: call it once on a batch")
+    devices = {parameter.device.type for parameter in parameters} - {"cpu"}
+    if devices:
+        raise ValueError(f"model must be on the CPU, got parameters on {', '.join(devices)}")
+    return [parameter for parameter in parameters if parameter.requires_grad]
+
+
+def _check_callable(name: str, value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, got {value!r}")
+
+
+def _as_float(name: str, value: object, *, positive: bool = False) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value) or value < 0 or (positive and value == 0):
+        raise ValueError(f"{name} must be finite and {'>' if positive else '≥'} 0, got {value}")
+    return float(value)
+
+
+def _as_metrics(metrics: object) -> tuple[str, ...]:
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+        raise TypeError(f"metrics must be a sequence of names, got {metrics!r}")
+    for name in metrics:
+        if name not in METRICS:
+            raise ValueError(f"metrics must be among {', '.join(METRICS)}, got {name!r}")
+    return tuple(metrics)
+
+
+def _as_optimizer(
+    optimizer: object,
+    parameters: list[nn.Parameter],
+    lr: float | None,
+    momentum: float,
+    weight_decay: float,
+) -> Optimizer:
+    momentum = _as_float("momentum", momentum)
+    weight_decay = _as_float("weight_decay", weight_decay)
+    if momentum >= 1:
+        raise ValueError(f"momentum must be below 1, got {momentum}")
+    if isinstance(optimizer, str):
+        if optimizer not in ("sgd", "adam"):
+            raise ValueError(f'optimizer must be "sgd", "adam" or a function, got {optimizer!r}')
+        if lr is None:
+            raise ValueError(f'lr must be given with optimizer "{optimizer}"')
+        lr = _as_float("lr", lr)
+        if optimizer == "sgd":
+            return torch.optim.SGD(parameters, lr, momentum, weight_decay=weight_decay)
+        if momentum:
+            raise ValueError(f'momentum is for optimizer "sgd" only, got {momentum}')
+        return torch.optim.Adam(parameters, lr, weight_decay=weight_decay)
+    _check_callable("optimizer", optimizer)
+    if lr is not None or momentum or weight_decay:
+        raise ValueError(
+            "lr, momentum and weight_decay belong inside an optimizer that is a function, "
+            f"got lr={lr}, momentum={momentum}, weight_decay={weight_decay}"
+        )
+    found = optimizer(parameters)
+    if not isinstance(found, Optimizer):
+        raise TypeError(f"optimizer must return a torch.optim.Optimizer, got {found!r}")
+    return found
+
+
+def _as_scheduler(schedule: object, optimizer: Optimizer) -> LRScheduler | None:
+    if schedule is None:
+        return None
+    _check_callable("schedule", schedule)
+    found = schedule(optimizer)
+    if not isinstance(found, LRScheduler) or isinstance(found, ReduceLROnPlateau):
+        raise TypeError(f"schedule must return an LRScheduler that needs no metric, got {found!r}")
+    if found.optimizer is not optimizer:
+        raise ValueError("schedule must return a scheduler of the optimizer it is given")
+    return found
+
+
+def _is_pair(value: object) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(isinstance(entry, Tensor) for entry in value)
+    )
+
+
+def _as_data(name: str, data: object, model: nn.Module, classify: bool, *, again: bool) -> _Source:
+    """Return (x, y), checked, or the iterable of batches.
+
+    Args:
+        name: Name of the argument.
+        data: What the caller gave.
+        model: Network the data are for.
+        classify: Whether y must be classes.
+        again: Whether this is for ``fit``: the iterable must serve again, x be finite, and the
+            labels fit the model before it is trained.
+    """
+    if isinstance(data, Split):
+        data = (data.x, data.y)
+    if not _is_pair(data):
+        if not isinstance(data, Iterable):
+            raise TypeError(
+                f"{name} must be a Split, a pair (x, y) of tensors or an iterable of such pairs, "
+                f"got {type(data).__name__}"
+            )
+        if again and isinstance(data, Iterator):  # iter() of a DataLoader would draw a number
+            raise TypeError(
+                f"{name} must be iterable more than once, got {type(data).__name__}: "
+                "give a list of its batches, or a DataLoader"
+            )
+        if isinstance(data, Sequence):
+            for _ in _loaded(name, data, model, classify):
+                pass
+        return data
+    x, y = data
+    _check_pair(name, x, y, model, classify)
+    if again:
+        if not bool(x.isfinite().all()):
+            raise ValueError(f"x of {name} must be finite")
+        if classify:
+            with _quiet(model):
+                _check_labels(name, y, model(x[:1]))
+    return _Pair(x, y)
+
+
+def _loaded(
+    name: str, batches: _Batches, model: nn.Module, classify: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for batch in batches:
+        if not _is_pair(batch):
+            raise TypeError(
+                f"{name} must be a Split, a pair (x, y) of tensors or an iterable of such pairs, "
+                f"got an iterable of {type(batch).__name__}"
+            )
+        x, y = batch
+        _check_pair(name, x, y, model, classify)
+        yield x, y
+
+
+def _check_pair(name: str, x: Tensor, y: Tensor, model: nn.Module, classify: bool) -> None:
+    check_float_tensor(f"x of {name}", x)
+    for parameter in model.parameters():
+        check_same_dtype(f"x of {name}", x, "model", parameter)
+        break
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise ValueError(
+            f"x and y of {name} must have one entry for each example, "
+            f"got shapes {tuple(x.shape)} and {tuple(y.shape)}"
+        )
+    if x.numel() == 0:
+        raise ValueError(f"{name} must not be empty, got x of shape {tuple(x.shape)}")
+    if classify and (y.dtype != torch.int64 or y.ndim != 1):
+        raise TypeError(
+            f"y of {name} must be the classes, int64 ({len(y)},), "
+            f"got {str(y.dtype).removeprefix('torch.')} {tuple(y.shape)}"
+        )
+
+
+def _check_labels(name: str, y: Tensor, z: Tensor) -> None:
+    if z.ndim != 2 or z.shape[1] < 2:
+        raise ValueError(
+            f"model must give logits (N, classes) of two classes or more, got {tuple(z.shape)}"
+        )
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= z.shape[1]:
+        raise ValueError(
+            f"y of {name} must be classes from 0 to {z.shape[1] - 1}, as many as the model has "
+            f"outputs, got {low} to {high}"
+        )
+
+
+def _hold_out(source: _Source, fraction: float, order: torch.Generator) -> tuple[_Pair, _Pair]:
+    if not isinstance(source, _Pair):
+        raise ValueError("validation as a fraction needs train in memory, got an iterable")
+    fraction = _as_float("validation", fraction)
+    x, y = source
+    count = round(fraction * len(y)) if fraction < 1 else 0
+    if not 0 < count < len(y):
+        raise ValueError(
+            "validation must be a fraction in (0, 1) that leaves an example on either side, "
+            f"got {fraction} of {len(y)} examples"
+        )
+    held, rest = torch.randperm(len(y), generator=order).split([count, len(y) - count])
+    return _Pair(x[rest], y[rest]), _Pair(x[held], y[held])
