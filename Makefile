@@ -97,7 +97,7 @@ execute: $(STAMP) ## run all notebooks again and store their outputs
 
 experiments: $(STAMP) ## record the experiments whose tables are out of date; resumes if interrupted
 	@$(call say,recording experiments)
-	@if [ -d experiments ]; then $(PY) -m cnnbook.sweep --workers $(JOBS) experiments; \
+	@if [ -d experiments ]; then $(PY) -m cnnbook.recorded --workers $(JOBS) experiments; \
 	else echo "no experiments yet"; fi
 
 clean: ## remove what was built, and the environment

@@ -640,13 +640,20 @@ FLOORS = {
     "train": 3,
     "sweep": 4,
     "clinic": 4,
+    "recorded": 5,
     "plots": 5,
 }
 NOTEBOOK_TOOLS = {"chapters", "import_ipynb", "importnb", "nbclient", "nbconvert", "papermill"}
 
 
+# The private helpers that other private helpers may import.
+GROUND = ("_arguments", "_files")
+
+
 def floor_of(module: str) -> int | None:
     """The floor of a module; private helpers stand in the basement, unknown ones nowhere."""
+    if module in GROUND:
+        return -2
     return -1 if module.startswith("_") else FLOORS.get(module)
 
 

@@ -596,6 +596,8 @@ def test_module_imports_only_from_floors_below(path: Path) -> None:
         ("ops", "from .plots import x", "ops (floor 1) imports plots (floor 5)"),
         ("ops", "def f():\n    from cnnbook import plots", "imports plots"),
         ("_helper", "from cnnbook import ops", "_helper (floor -1) imports ops (floor 1)"),
+        ("_helper", "from cnnbook import _other", "_helper (floor -1) imports _other (floor -1)"),
+        ("_files", "from cnnbook import _arguments", "_arguments (floor -2)"),
         ("plots", "from cnnbook import wonders", "wonders, which has no floor"),
         ("wonders", "", "wonders has no floor"),
         ("data", "import papermill", "a way to run notebooks"),
@@ -614,6 +616,7 @@ def test_wrong_imports_are_found(module: str, source: str, expected: str) -> Non
     [
         ("plots", "from cnnbook import clinic, probes\nimport matplotlib"),
         ("data", "from cnnbook import _torchvision\nfrom cnnbook._arguments import x"),
+        ("_helper", "from cnnbook._arguments import x\nfrom cnnbook._files import y"),
         ("__init__", "from cnnbook import ops, plots"),
     ],
 )

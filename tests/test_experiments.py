@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnbook import sweep
+from cnnbook import recorded
 
 FOLDER = Path(os.environ.get("EXPERIMENTS", Path(__file__).resolve().parent.parent / "experiments"))
 RECIPES = sorted(FOLDER.glob("[!_]*.py"))
@@ -23,7 +23,7 @@ each_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.s
 
 @each_recipe
 def test_the_table_is_complete_and_made_by_its_recipe(recipe):
-    assert sweep.problems(recipe) == []
+    assert recorded.problems(recipe) == []
 
 
 def test_every_table_has_its_recipe():
@@ -34,12 +34,12 @@ def test_every_table_has_its_recipe():
 @each_recipe
 def test_a_random_sample_of_runs_comes_out_in_its_band(recipe):
     csv = recipe.with_suffix(".csv")
-    table = sweep.load(csv)
+    table = recorded.load(csv)
     number = os.environ.get("EXPERIMENTS_SAMPLE", "0")
     record = json.loads(recipe.with_suffix(".json").read_text(encoding="utf-8"))
     choice = hashlib.sha256(f"{record['table_sha256']} {number}".encode()).digest()
-    rows = sweep.sample(table, SECONDS / len(RECIPES), int.from_bytes(choice[:8], "big"))
+    rows = recorded.sample(table, SECONDS / len(RECIPES), int.from_bytes(choice[:8], "big"))
     print(f"EXPERIMENTS_SAMPLE={number}: rows {rows} of {csv.name}")
-    found = sweep.recompute(csv, rows)
+    found = recorded.recompute(csv, rows)
     outside = found[~found["inside"]]
     assert outside.empty, f"rows {rows} of {csv.name}, repeated:\n{outside.to_string()}"

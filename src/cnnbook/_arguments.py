@@ -1,13 +1,16 @@
 """Argument checks shared by the public functions: the error names argument, value and choice."""
 
-from collections.abc import Sequence
-from typing import TypeAlias
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 IntOrPair: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int] | str
+_Choice = TypeVar("_Choice")
 
 
 def as_int(name: str, value: object, minimum: int) -> int:
@@ -23,6 +26,71 @@ def as_int(name: str, value: object, minimum: int) -> int:
     if number < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {number}")
     return number
+
+
+def as_real(
+    name: str, value: object, *, least: float = -math.inf, above: float = -math.inf
+) -> float:
+    """Return ``value`` as a finite float that is at least ``least`` and greater than ``above``.
+
+    Raises:
+        TypeError: If ``value`` is not a number (booleans are not).
+        ValueError: If it is out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value) or value < least or value <= above:
+        bounds = ((" and ≥", least), (" and >", above))
+        limits = "".join(f"{sign} {bound:g}" for sign, bound in bounds if bound > -math.inf)
+        raise ValueError(f"{name} must be finite{limits}, got {value}")
+    return float(value)
+
+
+def as_probability(name: str, value: object) -> float:
+    """Return ``value`` as a probability below 1, at which dropout would leave nothing.
+
+    Raises:
+        TypeError: If ``value`` is not a number.
+        ValueError: If it is not in [0, 1).
+    """
+    p = as_real(name, value)
+    if not 0 <= p < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {p}")
+    return p
+
+
+def as_bool(name: str, value: object) -> bool:
+    """Return ``value``, which must be True or False.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def as_choice(name: str, value: object, choices: Mapping[str, _Choice], other: str) -> _Choice:
+    """Return what ``value`` names among ``choices``; ``other`` says what else may be given.
+
+    Raises:
+        TypeError: If ``value`` is not a string.
+        ValueError: If it names none of them.
+    """
+    if isinstance(value, str) and value in choices:
+        return choices[value]
+    error = ValueError if isinstance(value, str) else TypeError
+    raise error(f"{name} must be {other} or one of {', '.join(choices)}, got {value!r}")
+
+
+def check_callable(name: str, value: object) -> None:
+    """Check that ``value`` can be called.
+
+    Raises:
+        TypeError: If it cannot.
+    """
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, got {value!r}")
 
 
 def as_pair(name: str, value: object, minimum: int) -> tuple[int, int]:

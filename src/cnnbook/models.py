@@ -6,22 +6,30 @@ activation a module of its own, never in place, so that a hook sees z and a apar
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain, pairwise
-from numbers import Real
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from cnnbook._arguments import IntOrPair, Padding, as_int, as_padding, as_pair
+from cnnbook._arguments import (
+    IntOrPair,
+    Padding,
+    as_bool,
+    as_choice,
+    as_int,
+    as_padding,
+    as_pair,
+    as_probability,
+    as_real,
+)
 from cnnbook.activations import ACTIVATIONS, Activation
 from cnnbook.geometry import conv_output_size
 
 Init: TypeAlias = str | Callable[[nn.Module], object]
 _Layers: TypeAlias = list[tuple[str, nn.Module]]
-_Choice = TypeVar("_Choice")
 
 _INITS: dict[str, Callable[..., Tensor]] = {
     "he": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
@@ -240,7 +248,7 @@ def dense_stack(
     networks", figure 4e; for ``init``, Glorot & Bengio (2010), equation 12, He et al. (2015),
     equation 10, LeCun et al. (1998), equation 16.
     """
-    make = partial(nn.Linear, bias=_as_bool("bias", bias))
+    make = partial(nn.Linear, bias=as_bool("bias", bias))
     outputs = as_int("outputs", outputs, 1)
     sizes = _sizes("inputs", inputs, width, depth)
     with torch.random.fork_rng(devices=[]):  # what is drawn here is drawn again below
@@ -305,7 +313,7 @@ def conv_stack(
         raise ValueError(f"kernel_size must be odd, to keep the image's size, got {kernel}")
     if padding not in ("zeros", "circular"):
         raise ValueError(f'padding must be "zeros" or "circular", got {padding!r}')
-    bias = _as_bool("bias", bias)
+    bias = as_bool("bias", bias)
     make = partial(
         nn.Conv2d, kernel_size=kernel, padding=kernel // 2, padding_mode=padding, bias=bias
     )
@@ -340,7 +348,7 @@ def _image_net(
         least = (2 * least if pooled else least) + 2
     area = as_pair("size", size, least)
     n, classes = as_int("channels", channels, 1), as_int("classes", classes, 1)
-    phi, p = _as_activation(activation), _as_probability("dropout", dropout)
+    phi, p = _as_activation(activation), as_probability("dropout", dropout)
     layers: _Layers = []
     for i, (width, pooled) in enumerate(zip(widths, pools, strict=True), 1):
         layers += [(f"conv{i}", nn.Conv2d(n, width, 3)), (f"{phi.name}{i}", phi.module())]
@@ -368,10 +376,10 @@ def _hidden(
     dropout: float,
 ) -> _Layers:
     """Return the layers before the head: weight layers, what stands between them, and skips."""
-    phi, p = _as_activation(activation), _as_probability("dropout", dropout)
+    phi, p = _as_activation(activation), as_probability("dropout", dropout)
     norms = _NORMS_1D if kind == "dense" else _NORMS_2D
     if normalization is not None:
-        norm = _as_choice("normalization", normalization, norms, "None")
+        norm = as_choice("normalization", normalization, norms, "None")
     span = as_int("residual", residual, 0)
 
     # groups[0] is the first weight layer; groups[i] holds weight layer i + 1 and what precedes it.
@@ -411,7 +419,7 @@ def _initialize(
     if not (generator is None or isinstance(generator, torch.Generator)):
         raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
     scheme = "pytorch" if callable(init) else init
-    draw = _as_choice("init", scheme, _INITS, "a function")
+    draw = as_choice("init", scheme, _INITS, "a function")
     weight_layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     for layer in weight_layers:
         draw(layer.weight, generator=generator)
@@ -423,7 +431,7 @@ def _initialize(
     if callable(init):
         init(model)
     if bias_value is not None:
-        value = _as_real("bias_value", bias_value)
+        value = as_real("bias_value", bias_value)
         if weight_layers[-1].bias is None:
             raise ValueError(f"bias_value must be None without biases, got {value}")
         for layer in weight_layers[:-1]:
@@ -450,33 +458,4 @@ def _sizes(name: str, inputs: int, width: int | Sequence[int], depth: int) -> li
 def _as_activation(value: str | Activation) -> Activation:
     if isinstance(value, Activation):
         return value
-    return _as_choice("activation", value, ACTIVATIONS, "an Activation")
-
-
-def _as_choice(name: str, value: object, choices: Mapping[str, _Choice], other: str) -> _Choice:
-    if isinstance(value, str) and value in choices:
-        return choices[value]
-    error = ValueError if isinstance(value, str) else TypeError
-    raise error(f"{name} must be {other} or one of {', '.join(choices)}, got {value!r}")
-
-
-def _as_bool(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return value
-
-
-def _as_real(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, got {value}")
-    return float(value)
-
-
-def _as_probability(name: str, value: object) -> float:
-    """Return ``value`` as a probability below 1, at which dropout would leave nothing."""
-    p = _as_real(name, value)
-    if not 0 <= p < 1:
-        raise ValueError(f"{name} must be at least 0 and below 1, got {p}")
-    return p
+    return as_choice("activation", value, ACTIVATIONS, "an Activation")

@@ -6,17 +6,12 @@ arguments, all of it is determined (on one machine and version of PyTorch), and 
 stream is neither read nor moved.
 """
 
-import hashlib
-import io
 import math
 import os
-import re
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
@@ -27,7 +22,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from cnnbook import repro
-from cnnbook._arguments import as_int, check_float_tensor, check_same_dtype
+from cnnbook._arguments import (
+    as_int,
+    as_real,
+    check_callable,
+    check_float_tensor,
+    check_same_dtype,
+)
+from cnnbook._checkpoint import CheckpointError as CheckpointError
+from cnnbook._checkpoint import Store, digest
 from cnnbook.data import Split
 
 Data: TypeAlias = Split | tuple[Tensor, Tensor] | Iterable[tuple[Tensor, Tensor]]
@@ -35,6 +38,7 @@ Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 _Batches: TypeAlias = Iterable[tuple[Tensor, Tensor]]
 
 METRICS = ("accuracy", "macro_f1", "roc_auc")
+_FLOATS = ("losses", "lrs", "norms")
 
 
 class _Pair(NamedTuple):
@@ -45,10 +49,6 @@ class _Pair(NamedTuple):
 
 
 _Source: TypeAlias = _Pair | _Batches
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint is damaged, foreign, or of a run with other settings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +176,7 @@ def fit(
     if not parameters:
         raise ValueError("model must have a parameter to train, got none")
     metrics = _as_metrics(metrics)
-    _check_callable("loss", loss)
+    check_callable("loss", loss)
     classify = bool(metrics) or loss is F.cross_entropy
     if (epochs is None) == (steps is None):
         raise ValueError(f"give either epochs or steps, got epochs={epochs} and steps={steps}")
@@ -185,7 +185,7 @@ def fit(
     batch_size = as_int("batch_size", batch_size, 1)
     order = repro.generator(seed)
     if on_step is not None:
-        _check_callable("on_step", on_step)
+        check_callable("on_step", on_step)
     if checkpoint_every is not None:
         checkpoint_every = as_int("checkpoint_every", checkpoint_every, 1)
         if checkpoint is None:
@@ -196,9 +196,9 @@ def fit(
         parameters,
         trainer,
         _as_scheduler(schedule, trainer),
-        None if clip_norm is None else _as_float("clip_norm", clip_norm, positive=True),
-        None if clip_value is None else _as_float("clip_value", clip_value, positive=True),
-        _as_float("l1", l1),
+        None if clip_norm is None else as_real("clip_norm", clip_norm, above=0),
+        None if clip_value is None else as_real("clip_value", clip_value, above=0),
+        as_real("l1", l1, least=0),
         bool(record_norm),
     )
     if clip_norm is not None and clip_value is not None:
@@ -217,9 +217,9 @@ def fit(
             raise ValueError("checkpoint needs train in memory, got an iterable of batches")
         settings = {
             "PyTorch": torch.__version__,
-            "model at the start": _digest(repr(model), *model.state_dict().values()),
-            "train": _digest(*source),
-            "validation": _digest(*held_out) if isinstance(held_out, _Pair) else _name(held_out),
+            "model at the start": digest(repr(model), *model.state_dict().values()),
+            "train": digest(*source),
+            "validation": digest(*held_out) if isinstance(held_out, _Pair) else _name(held_out),
             "epochs": epochs,
             "steps": steps,
             "batch_size": batch_size,
@@ -234,7 +234,7 @@ def fit(
             "seed": seed,
         }
         parts = {"model": model, "optimizer": trainer, "schedule": update.schedule}
-        store = _Store(checkpoint, settings, {k: v for k, v in parts.items() if v is not None})
+        store = Store(checkpoint, settings, {k: v for k, v in parts.items() if v is not None})
 
     with (
         torch.random.fork_rng(devices=[]),
@@ -245,11 +245,12 @@ def fit(
         torch.default_generator.manual_seed(dropout_seed)
         run = _Run(order.get_state())
         if store is not None:
-            run = store.resume() or run
+            if (state := store.resume()) is not None:
+                run = _Run.of(state)
             bar.update(run.step)
             run.clock = time.perf_counter()
             if not run.step:
-                store.save(run)
+                store.save(run.state(), first=True)
         while not run.reason and run.epoch < last_epoch and (run.batch or run.step < last_step):
             for x, y in run.rest(source, batch_size, order, model, classify):
                 if run.step >= last_step:
@@ -272,7 +273,7 @@ def fit(
                     model.train()
                 bar.update()
                 if checkpoint_every and run.step % checkpoint_every == 0:
-                    store.save(run)
+                    store.save(run.state())
             if not run.batch:
                 raise ValueError(f"train must have a batch, got none in epoch {run.epoch + 1}")
             if not (run.reason or all(bool(p.isfinite().all()) for p in parameters)):
@@ -282,7 +283,7 @@ def fit(
                 found = _evaluate("validation", model, held_out, loss, metrics, classify)
             run.close(metrics, found, order.get_state())
             if store is not None:
-                store.save(run)
+                store.save(run.state())
     for parameter in parameters:
         parameter.grad = None
     return run.history()
@@ -327,7 +328,7 @@ def evaluate(
     """
     _check_model(model)
     metrics = _as_metrics(metrics)
-    _check_callable("loss", loss)
+    check_callable("loss", loss)
     batch_size = as_int("batch_size", batch_size, 1)
     classify = bool(metrics) or loss is F.cross_entropy
     source = _as_data("data", data, model, classify, again=False)
@@ -473,6 +474,21 @@ class _Run:
         self.loss_sum = self.seconds = 0.0
         self.z, self.y = [], []
 
+    def state(self) -> dict[str, Any]:
+        """Return all this for a checkpoint: long lists as one tensor are quick to store."""
+        self.tick()
+        return {
+            **vars(self),
+            **{name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in _FLOATS},
+            "z": [torch.cat(self.z)] if self.z else [],
+            "y": [torch.cat(self.y)] if self.y else [],
+        }
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> "_Run":
+        """Return what had this state."""
+        return cls(**state | {name: state[name].tolist() for name in _FLOATS})
+
     def tick(self) -> None:
         now = time.perf_counter()
         self.seconds, self.clock = self.seconds + now - self.clock, now
@@ -550,108 +566,6 @@ def _bar(
     return tqdm(total=steps, leave=False, disable=None if progress else True)
 
 
-# --- checkpoints ----------------------------------------------------------------------------------
-
-_FORMAT = "cnnbook.train 1"
-_FLOATS = ("losses", "lrs", "norms")
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-
-
-class _Store:
-    """A checkpoint file: replaced in one step, so that a kill leaves the old one or the new one."""
-
-    def __init__(self, path: object, settings: dict[str, object], parts: dict[str, Any]) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"checkpoint must be a path or None, got {path!r}")
-        self.path = Path(path)
-        if self.path.is_dir() or not self.path.parent.is_dir():
-            raise ValueError(f"checkpoint must be a file in a folder that exists, got {path}")
-        self.settings = {name: _ADDRESS.sub("", str(value)) for name, value in settings.items()}
-        self.parts = parts
-
-    def save(self, run: _Run) -> None:
-        run.tick()
-        content = {
-            "format": _FORMAT,
-            "settings": self.settings,
-            "random state": torch.get_rng_state(),
-            "run": {
-                **vars(run),  # long lists as one tensor are quick to store
-                **{name: torch.tensor(getattr(run, name), dtype=torch.float64) for name in _FLOATS},
-                "z": [torch.cat(run.z)] if run.z else [],
-                "y": [torch.cat(run.y)] if run.y else [],
-            },
-            **{name: part.state_dict() for name, part in self.parts.items()},
-        }
-        buffer = io.BytesIO()
-        try:
-            torch.save(content, buffer)
-            if not run.step:  # say so before an hour is spent on what cannot be resumed
-                torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
-        except Exception as error:
-            raise CheckpointError(
-                f"{self.path} cannot hold this run: the states of model, optimiser and schedule "
-                f"may consist of tensors and Python's own numbers and containers only ({error})"
-            ) from error
-        stage = self.path.with_name(self.path.name + ".part")
-        try:
-            with open(stage, "wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(stage, self.path)
-        except OSError as error:
-            stage.unlink(missing_ok=True)
-            raise CheckpointError(f"{self.path} cannot be written: {error}") from error
-
-    def resume(self) -> _Run | None:
-        """Load the file into the parts and the random state; None if there is no file."""
-        if not self.path.exists():
-            return None
-        remedy = "delete it to start again, or give another path"
-        try:
-            with zipfile.ZipFile(self.path) as archive:  # PyTorch itself skips the checksums
-                if (member := archive.testzip()) is not None:
-                    raise ValueError(f"wrong checksum of {member}")
-            content = torch.load(self.path, weights_only=True)
-        except Exception as error:
-            raise CheckpointError(f"{self.path} is damaged ({error}); {remedy}") from error
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise CheckpointError(f"{self.path} is no checkpoint of this version of fit; {remedy}")
-        differences = [
-            f"{name} was {content['settings'].get(name)}, is {value}"
-            for name, value in self.settings.items()
-            if content["settings"].get(name) != value
-        ]
-        if differences:
-            raise CheckpointError(
-                f"{self.path} is of a run with other settings: {'; '.join(differences)}. Give "
-                f"those, with the model as it was at the start; or {remedy}"
-            )
-        for name, part in self.parts.items():
-            part.load_state_dict(content[name])
-        torch.set_rng_state(content["random state"])
-        run = _Run(**content["run"])
-        for name in _FLOATS:
-            setattr(run, name, getattr(run, name).tolist())
-        return run
-
-
-def _digest(*values: object) -> str:
-    found = hashlib.sha256()
-    for value in values:
-        if isinstance(value, Tensor):
-            found.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            found.update(value.detach().contiguous().flatten().view(torch.uint8).numpy())
-        else:
-            found.update(str(value).encode())
-    return found.hexdigest()[:16]
-
-
-def _name(thing: object) -> str:
-    return getattr(thing, "__qualname__", repr(thing))
-
-
 # --- arguments ------------------------------------------------------------------------------------
 
 
@@ -668,17 +582,8 @@ def _check_model(model: object) -> list[nn.Parameter]:
     return [parameter for parameter in parameters if parameter.requires_grad]
 
 
-def _check_callable(name: str, value: object) -> None:
-    if not callable(value):
-        raise TypeError(f"{name} must be callable, got {value!r}")
-
-
-def _as_float(name: str, value: object, *, positive: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value) or value < 0 or (positive and value == 0):
-        raise ValueError(f"{name} must be finite and {'>' if positive else '≥'} 0, got {value}")
-    return float(value)
+def _name(thing: object) -> str:
+    return getattr(thing, "__qualname__", repr(thing))
 
 
 def _as_metrics(metrics: object) -> tuple[str, ...]:
@@ -697,8 +602,8 @@ def _as_optimizer(
     momentum: float,
     weight_decay: float,
 ) -> Optimizer:
-    momentum = _as_float("momentum", momentum)
-    weight_decay = _as_float("weight_decay", weight_decay)
+    momentum = as_real("momentum", momentum, least=0)
+    weight_decay = as_real("weight_decay", weight_decay, least=0)
     if momentum >= 1:
         raise ValueError(f"momentum must be below 1, got {momentum}")
     if isinstance(optimizer, str):
@@ -706,13 +611,13 @@ def _as_optimizer(
             raise ValueError(f'optimizer must be "sgd", "adam" or a function, got {optimizer!r}')
         if lr is None:
             raise ValueError(f'lr must be given with optimizer "{optimizer}"')
-        lr = _as_float("lr", lr)
+        lr = as_real("lr", lr, least=0)
         if optimizer == "sgd":
             return torch.optim.SGD(parameters, lr, momentum, weight_decay=weight_decay)
         if momentum:
             raise ValueError(f'momentum is for optimizer "sgd" only, got {momentum}')
         return torch.optim.Adam(parameters, lr, weight_decay=weight_decay)
-    _check_callable("optimizer", optimizer)
+    check_callable("optimizer", optimizer)
     if lr is not None or momentum or weight_decay:
         raise ValueError(
             "lr, momentum and weight_decay belong inside an optimizer that is a function, "
@@ -727,7 +632,7 @@ def _as_optimizer(
 def _as_scheduler(schedule: object, optimizer: Optimizer) -> LRScheduler | None:
     if schedule is None:
         return None
-    _check_callable("schedule", schedule)
+    check_callable("schedule", schedule)
     found = schedule(optimizer)
     if not isinstance(found, LRScheduler) or isinstance(found, ReduceLROnPlateau):
         raise TypeError(f"schedule must return an LRScheduler that needs no metric, got {found!r}")
@@ -832,7 +737,7 @@ def _check_labels(name: str, y: Tensor, z: Tensor) -> None:
 def _hold_out(source: _Source, fraction: float, order: torch.Generator) -> tuple[_Pair, _Pair]:
     if not isinstance(source, _Pair):
         raise ValueError("validation as a fraction needs train in memory, got an iterable")
-    fraction = _as_float("validation", fraction)
+    fraction = as_real("validation", fraction, least=0)
     x, y = source
     count = round(fraction * len(y)) if fraction < 1 else 0
     if not 0 < count < len(y):

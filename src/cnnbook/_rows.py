@@ -1,0 +1,213 @@
+"""Running sums of one layer: what ``probes`` keeps of the batches it has seen."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+SPARSE_BELOW = 0.01
+SATURATED_BELOW = 0.05
+SATURATED_SHARE = 0.95
+# With the largest norm between these, squares fit float32; beyond, vanished gradients would be 0.
+_SAFE_NORMS = (1e-10, 1e18)
+
+UNIT_COLUMNS = (
+    *("layer", "unit", "positions", "z_mean", "z_std", "a_mean", "a_std", "active"),
+    *("dead", "sparse", "dormant", "saturated", "nonfinite", "grad_z"),
+)
+
+
+def norms(rows: Tensor) -> Tensor:
+    """Return the Euclidean norm over the last axis, right also where float32 squares are not.
+
+    What is under a millionth of the largest may be lost.
+    """
+    result = torch.linalg.vector_norm(rows, dim=-1)
+    low, high = _SAFE_NORMS
+    if result.numel() and not low <= result.max().item() <= high:
+        result = torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64)
+    return result
+
+
+def norm(value: Tensor) -> float:
+    """Return the Euclidean norm of a tensor, in double precision where it matters."""
+    rows = value.detach().reshape(len(value), -1)
+    return torch.linalg.vector_norm(norms(_at_least_float32(rows)), dtype=torch.float64).item()
+
+
+def _at_least_float32(value: Tensor) -> Tensor:
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+
+
+@dataclass(eq=False)
+class Mean:
+    """A running mean of numbers."""
+
+    count: int = 0
+    total: float = 0.0
+
+    def add(self, value: float) -> None:
+        """Add one number."""
+        self.count += 1
+        self.total += value
+
+    @property
+    def value(self) -> float:
+        """The mean, NaN of nothing."""
+        return self.total / self.count if self.count else math.nan
+
+
+@dataclass(eq=False)
+class Sums:
+    """Running sums of one quantity, per unit: count, first and second power."""
+
+    count: int = 0
+    first: Tensor | float = 0.0
+    second: Tensor | float = 0.0
+
+    def add(self, rows: Tensor) -> Tensor:
+        """Add ``rows`` (N, units, positions) and return the units' first sums."""
+        first = rows.sum(2).sum(0, dtype=torch.float64)
+        if not math.isfinite(first.sum().item()):  # float32 overflows long before an entry does
+            first = rows.sum((0, 2), dtype=torch.float64)
+        self.first = self.first + first
+        self.add_squares(rows)
+        return first
+
+    def add_squares(self, rows: Tensor) -> None:
+        """Add ``rows`` (N, units, positions) to the second power and the count alone."""
+        self.second = self.second + norms(rows).double().square_().sum(0)
+        self.count += rows.shape[0] * rows.shape[2]
+
+    def mean(self, total: Tensor | float) -> np.ndarray | float:
+        """Return a total of each unit as its mean over images and positions."""
+        if not self.count:
+            return math.nan
+        return torch.as_tensor(total).cpu().numpy() / self.count
+
+    def moments(self) -> tuple[np.ndarray | float, np.ndarray | float]:
+        """Return the mean of each unit and its mean square."""
+        return self.mean(self.first), self.mean(self.second)
+
+
+@dataclass(eq=False)
+class Row:
+    """Everything accumulated for one layer.
+
+    Attributes:
+        layer: Name in the table.
+        op: Function of the weight layer; "" for an activation alone.
+        activation: Function of the activation; "" for none.
+        depth: Weight layers called so far.
+        units: Number of units; 0 before the first batch.
+        images: Images seen.
+        units_last: Whether units are the last axis rather than the one after the batch.
+        unbatched: Axes of a tensor that is one image without a batch axis; 0 if there is no such.
+        weight: The parameter of the last call.
+        z: Sums of the pre-activation.
+        a: Sums of the activation.
+        grad: Sums of ∂L/∂z, second power only.
+        magnitude: Σ|a| of each unit.
+        moving: Positions with φ′ ≠ 0 of each unit.
+        working: Positions with |φ′| ≥ 0.05 max |φ′| of each unit.
+        grad_weight: Mean square of ∂L/∂weight, over the backward passes.
+        update_ratio: ‖Δweight‖/‖weight‖, over the steps.
+    """
+
+    layer: str
+    op: str = ""
+    activation: str = ""
+    depth: int = 0
+    units: int = 0
+    images: int = 0
+    units_last: bool = False
+    unbatched: int = 0
+    weight: nn.Parameter | None = None
+    z: Sums = field(default_factory=Sums)
+    a: Sums = field(default_factory=Sums)
+    grad: Sums = field(default_factory=Sums)
+    magnitude: Tensor | float = 0.0
+    moving: Tensor | float = 0.0
+    working: Tensor | float = 0.0
+    grad_weight: Mean = field(default_factory=Mean)
+    update_ratio: Mean = field(default_factory=Mean)
+
+    def rows_of(self, value: Tensor) -> Tensor:
+        """Return ``value`` as (N, units, positions), in float32 at least.
+
+        Raises:
+            ValueError: If the number of units is not that of the batches before.
+        """
+        value = _at_least_float32(value.detach())
+        if value.ndim == self.unbatched:
+            value = value.unsqueeze(0)
+        if self.units_last:
+            value = value.movedim(-1, 1)
+        rows = value.flatten(2) if value.ndim > 2 else value.unsqueeze(2)
+        if self.units not in (0, rows.shape[1]):
+            raise ValueError(
+                f"layer {self.layer} had {self.units} units before and now has {rows.shape[1]}; "
+                "one table needs one number of units a layer"
+            )
+        self.units = rows.shape[1]
+        return rows
+
+    def unit_frame(self, tau: float) -> pd.DataFrame:
+        """Return one row per unit, with ``UNIT_COLUMNS``."""
+        frame = pd.DataFrame({"layer": self.layer, "unit": range(self.units)})
+        frame["positions"] = self.z.count
+        finite = pd.Series(True, index=frame.index)
+        for name, sums in (("z", self.z), ("a", self.a)):
+            mean, square = sums.moments()
+            with np.errstate(invalid="ignore", over="ignore"):
+                frame[f"{name}_mean"] = mean
+                frame[f"{name}_std"] = np.sqrt(np.maximum(square - np.square(mean), 0))
+            if sums.count:
+                finite &= np.isfinite(frame[f"{name}_mean"])
+        known = bool(self.activation) and self.a.count > 0
+        for name in ("moving", "magnitude"):
+            frame[name] = self.a.mean(getattr(self, name)) if known else math.nan
+        frame["active"] = frame["moving"].where(finite)
+        layer_mean = frame["magnitude"][finite].mean() if known else math.nan
+        idle = self.a.count - (torch.as_tensor(self.working).cpu().numpy() if known else math.nan)
+        verdicts = {
+            "dead": frame["active"] == 0,
+            "sparse": (frame["active"] > 0) & (frame["active"] < SPARSE_BELOW),
+            "dormant": frame["magnitude"] <= tau * layer_mean,
+            "saturated": pd.Series(idle > SATURATED_SHARE * self.a.count, index=frame.index),
+        }
+        for name, verdict in verdicts.items():
+            frame[name] = verdict.astype("boolean").where(finite & known)
+        frame["nonfinite"] = ~finite
+        frame["grad_z"] = np.sqrt(self.grad.mean(self.grad.second))
+        return frame[list(UNIT_COLUMNS)]
+
+    def record(self, tau: float) -> dict[str, object]:
+        """Return the layer's row of the table."""
+        frame = self.unit_frame(tau)
+        means = {}
+        for name, sums in (("z", self.z), ("a", self.a)):
+            mean, square = (float(np.mean(power)) for power in sums.moments())
+            variance = square - mean**2 if math.isfinite(square) else math.nan
+            means |= {f"{name}_mean": mean, f"{name}_std": math.sqrt(max(variance, 0.0))}
+        shares = {
+            name: float(frame[name].mean()) if frame[name].notna().any() else math.nan
+            for name in ("dead", "sparse", "dormant", "saturated", "nonfinite")
+        }
+        return {
+            "layer": self.layer,
+            "op": self.op,
+            "activation": self.activation,
+            "depth": self.depth,
+            "units": self.units,
+            "images": self.images,
+            "positions": self.z.count,
+            **means,
+            **shares,
+            "grad_z": float(np.sqrt(np.mean(self.grad.mean(self.grad.second)))),
+            "grad_weight": math.sqrt(self.grad_weight.value),
+            "update_ratio": self.update_ratio.value,
+        }
