@@ -10,11 +10,13 @@ import copy
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,6 +60,12 @@ def test_notebooks_have_names_of_their_own() -> None:
 def test_notebook_names_carry_no_order() -> None:
     names = [path.stem for path in NOTEBOOKS]
     assert [name for name in names if not re.fullmatch(r"[a-z]+(-[a-z]+)*", name)] == []
+
+
+def test_nbval_passes_over_glued_numbers() -> None:
+    collector = SimpleNamespace(skip_compare=("metadata",))
+    runpy.run_path(str(ROOT / "chapters/conftest.py"))["pytest_collectstart"](collector)
+    assert collector.skip_compare == ("metadata", "application/papermill.record/text/plain")
 
 
 # The rules themselves ----------------------------------------------------------------------------
