@@ -146,6 +146,11 @@ def test_summarize_groups_in_order_of_appearance():
     assert found.loc[1, "high"] == pytest.approx(check.interval([2 * x for x in FIVE]).high)
 
 
+def test_summarize_keeps_a_group_without_a_name():
+    table = pd.DataFrame({"net": ["a"] * 5 + [None] * 5, "acc": FIVE * 2})
+    assert len(check.summarize(table, "net", "acc")) == 2
+
+
 def test_summarize_refuses_a_group_of_four():
     table = pd.DataFrame({"a": [1] * 4, "b": [2] * 4, "acc": FIVE[:4]})
     with pytest.raises(ValueError, match="at least 5 seeds"):

@@ -95,7 +95,7 @@ def summarize(table: pd.DataFrame, by: str | list[str], value: str) -> pd.DataFr
     names = [by] if isinstance(by, str) else list(by)
     rows = [
         (*key, *astuple(interval(group[value])))
-        for key, group in table.groupby(names, sort=False, observed=True)
+        for key, group in table.groupby(names, sort=False, observed=True, dropna=False)
     ]
     return pd.DataFrame(rows, columns=[*names, "mean", "low", "high", "seeds"])
 
