@@ -429,9 +429,12 @@ def test_ctrl_c_stops_the_workers(tmp_path):
     """It reaches every process of a terminal; that of the sweep alone may act upon it."""
     script = textwrap.dedent(
         """
-        import sys, time
+        import signal, sys, time
         from pathlib import Path
         from cnnbook import sweep
+
+        # A shell starts what runs in its background with this signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         def work(seed):
             if seed > 1:
