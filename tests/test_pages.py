@@ -367,6 +367,7 @@ def test_search_finds_what_the_pages_say(browser: Any, server: str, served: bool
         page.locator("ul.search a").first.click()
         page.locator("article h1").wait_for()
         assert QUERY in page.locator("article").inner_text().lower()
+        page.wait_for_load_state("networkidle")  # to leave earlier would break off what still loads
         assert search(page, home, "flibbertigibbet") == set()
     assert [url for url in seen.asked if not url.startswith((home, "data:"))] == []
     assert not served or seen.errors == []
