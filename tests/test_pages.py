@@ -183,12 +183,17 @@ class Visit:
 
     def listen(self, page: Any) -> None:
         page.on("request", lambda request: self.asked.append(request.url))
-        page.on("requestfailed", lambda request: self.errors.append(f"failed: {request.url}"))
+        page.on("requestfailed", self.note_failure)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on(
             "console",
             lambda said: self.errors.append(said.text) if said.type == "error" else None,
         )
+
+    def note_failure(self, request: Any) -> None:
+        """Note a request that failed. One that the visitor broke off by leaving is no failure."""
+        if request.failure != "net::ERR_ABORTED":
+            self.errors.append(f"failed: {request.url} ({request.failure})")
 
 
 @pytest.fixture(scope="module")
