@@ -34,7 +34,7 @@ def run(seed, width, norm):
     return {
         "draw": scaled(torch.rand(())),
         "count": width * 7,
-        "exact": math.sqrt(width),
+        "exact": math.sqrt(width + seed),
         "odd": seed % 2 == 1,
         "text": str(norm),
         "limit": math.inf if seed == 2 else math.nan if seed == 3 else 1.0,
@@ -201,6 +201,15 @@ def test_a_failure_that_is_not_allowed_leaves_the_old_record(made):
     assert [made.with_suffix(s).read_bytes() for s in (".csv", ".json")] == before
 
 
+def test_a_number_in_a_column_of_texts_may_fail(recipe):
+    recipe.write_text(
+        "def run(seed, a):\n    return {'x': 1 / (a != 1)}\n\n\n"
+        "GRID = {'a': [1, 'b']}\nSEEDS = [0]\nMAY_FAIL = [{'a': 1}]\n"
+    )
+    assert recorded.record(recipe)["error"].notna().tolist() == [True, False]
+    assert recorded.problems(recipe) == []
+
+
 def forge(recipe, change):
     """Rewrite a table with its hash, as nobody should."""
     csv, record = recipe.with_suffix(".csv"), recipe.with_suffix(".json")
@@ -229,8 +238,9 @@ def test_missing_and_foreign_runs_are_found(made):
     assert "grid is of ['breadth', 'norm'], the recipe's of" in recorded.problems(made)[0]
 
 
-def test_settings_that_name_no_column(made):
-    edit(made, '{"count": 0.5}', '{"cuont": 0.5}')
+@pytest.mark.parametrize(("old", "new"), [('{"count"', '{"cuont"'), ('("exact"', '("cuont"')])
+def test_settings_that_name_no_column(made, old, new):
+    edit(made, old, new)
     assert recorded.problems(made) == [
         "TOLERANCES or EXACT names 'cuont', which is no column of the table"
     ]
@@ -331,7 +341,7 @@ def test_recompute_puts_both_side_by_side(recipe):
         ("2.0", "-2.0", "draw"),
         ("2.0", "math.nan", "draw"),
         ("width * 7", "width * 7 + 1", "count"),
-        ("math.sqrt(width)", "math.sqrt(width) + 1e-12", "exact"),
+        ("math.sqrt(width + seed)", "math.sqrt(width + seed) + 1e-12", "exact"),
         ("seed % 2 == 1", "3", "odd"),
         ("str(norm)", "str(norm) + '!'", "text"),
         ("math.inf if", "-math.inf if", "limit"),
@@ -346,11 +356,37 @@ def test_a_changed_result_leaves_its_band(made, old, new, column):
     edit(deeper if old == "2.0" else made, old, new)
     if old == "2.0":
         deeper.write_text("import math\n\n" + deeper.read_text())
-    entry = json.loads(made.with_suffix(".json").read_text())
-    entry["recipe_sha256"] = _recipes.read(made).sha256
-    made.with_suffix(".json").write_text(json.dumps(entry))
+    accept(made)
     found = recorded.recompute(made.with_suffix(".csv"), range(20))
     assert column in set(found.loc[~found["inside"], "column"])
+
+
+def test_what_another_seed_had_is_inside(made):
+    edit(made, "width == 3 and seed == 1", "width == 3 and seed == 0")
+    accept(made)
+    found = recorded.recompute(made.with_suffix(".csv"), range(10, 15))
+    failures = found[found["column"] == "error"]
+    assert failures["recorded"].isna().tolist() == [True, False]
+    assert failures["recomputed"].isna().tolist() == [False, True]
+    assert found.loc[found["column"] != "exact", "inside"].all()
+
+
+def test_an_empty_text_is_a_missing_one(recipe):
+    recipe.write_text(
+        "def run(seed):\n    return {'x': 'odd' if seed % 2 else ''}\n\n\n"
+        "GRID = {}\nSEEDS = range(4)\n"
+    )
+    assert recorded.record(recipe)["x"].isna().tolist() == [True, False, True, False]
+    again = recorded.recompute(recipe.with_suffix(".csv"), range(4))
+    assert again["recomputed"].isna().tolist() == [True, False, True, False]
+    assert again["inside"].all()
+
+
+def accept(recipe):
+    """Make the record fit a recipe that was changed, as nobody should."""
+    entry = json.loads(recipe.with_suffix(".json").read_text())
+    entry["recipe_sha256"] = _recipes.read(recipe).sha256
+    recipe.with_suffix(".json").write_text(json.dumps(entry))
 
 
 def test_recompute_compares_profiles_row_by_row(recipe):
@@ -368,17 +404,14 @@ def test_recompute_compares_profiles_row_by_row(recipe):
     values = table.groupby("seed")["x"].nth(2)
     half = (values.max() - values.min()) / 2
     assert (third["low"], third["high"]) == (values.min() - half, values.max() + half)
-    edit(recipe, "range(3", "range(1")
-    entry = json.loads(recipe.with_suffix(".json").read_text())
-    entry["recipe_sha256"] = _recipes.read(recipe).sha256
-    recipe.with_suffix(".json").write_text(json.dumps(entry))
-    rows = recorded.recompute(csv, [0]).iloc[0]
-    assert (rows["column"], rows["recorded"], rows["recomputed"], rows["inside"]) == (
-        "rows",
-        3,
-        1,
-        False,
-    )
+    assert json.loads(recipe.with_suffix(".json").read_text())["runs"] == 5
+    for before, after in ((3, 1), (1, 4)):
+        edit(recipe, f"range({before}", f"range({after}")
+        accept(recipe)
+        line = recorded.recompute(csv, [0]).iloc[0]
+        assert line[["column", "recorded", "recomputed", "inside"]].tolist() == [
+            *("rows", 3, after, False)
+        ]
 
 
 def test_recompute_refuses_rows_that_are_not_there(made):
@@ -451,8 +484,11 @@ def test_the_command_records_what_is_out_of_date(recipe, capsys):
 
 def test_the_command_says_that_it_was_stopped(recipe, capsys):
     edit(recipe, 'raise ValueError("too wide")', "raise KeyboardInterrupt")
-    assert recorded.main([str(recipe)]) == 130
-    assert "stopped after 11 of 20 runs; the same command goes on" in capsys.readouterr().err
+    later = recipe.with_name("later.py")
+    later.write_text(recipe.read_text())
+    assert recorded.main([str(recipe.parent)]) == 130
+    told = capsys.readouterr().err
+    assert told.count("stopped after 11 of 20 runs; the same command goes on") == 1
     assert not recipe.with_suffix(".csv").exists()
     assert not [n for n in os.listdir(recipe.parent) if n.endswith(".part")]
 

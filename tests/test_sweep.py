@@ -299,6 +299,19 @@ def test_finished_runs_are_not_repeated(tmp_path):
     same(wider, sweep.run(function, {"a": [2, 1]}, [1, 2]))
 
 
+def test_the_order_of_a_points_names_makes_no_other_run(tmp_path):
+    made = []
+
+    def noted(seed, a, b):
+        made.append((a, b))
+        return {"value": a - b}
+
+    for point in ({"a": 1, "b": 2}, {"b": 2, "a": 1}):
+        table = sweep.run(noted, [point], [0], path=tmp_path / "log", version="1")
+        assert table["value"].tolist() == [-1]
+    assert made == [(1, 2)]
+
+
 def test_failed_runs_are_tried_again_by_choice(tmp_path):
     log, function = tmp_path / "log", partial(counted, folder=str(tmp_path), fail=True)
     assert sweep.run(function, {}, [0, 1], path=log)["error"].notna().tolist() == [False, True]
@@ -355,11 +368,12 @@ def test_a_version_stands_for_the_source(tmp_path):
     assert made == [4, 5, 4, 5] and table["value"].tolist() == [3, 4]
 
 
-def test_other_versions_of_torch_start_afresh(tmp_path, monkeypatch):
+@pytest.mark.parametrize("version", [None, "1"])
+def test_other_versions_of_torch_start_afresh(tmp_path, monkeypatch, version):
     log, function = tmp_path / "log", partial(counted, folder=str(tmp_path))
-    sweep.run(function, {}, [0], path=log)
+    sweep.run(function, {}, [0], path=log, version=version)
     monkeypatch.setattr(torch, "__version__", "0.0")
-    sweep.run(function, {}, [0], path=log)
+    sweep.run(function, {}, [0], path=log, version=version)
     assert calls(tmp_path) == ["0 0", "0 0"]
 
 
@@ -372,7 +386,7 @@ def test_a_half_written_line_is_run_again(tmp_path, cut):
     calls(tmp_path)
     same(sweep.run(function, {}, [0, 1, 2], path=log), whole)
     assert calls(tmp_path) == ["0 2"]
-    assert len(log.read_bytes().splitlines()) == 3 and json.loads(lines[2])
+    assert [json.loads(line)["seed"] for line in log.read_bytes().splitlines()] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

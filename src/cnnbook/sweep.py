@@ -270,7 +270,7 @@ def summary(
 def _belongs_elsewhere(finished: pd.DataFrame, by: list[str], key: tuple) -> bool:
     """Say whether a group of failed runs lacks a part of its key that finished runs have."""
     known = {name: value for name, value in zip(by, key, strict=True) if not pd.isna(value)}
-    same = pd.Series(len(known) < len(by), index=finished.index)
+    same = pd.Series(True, index=finished.index)
     for name, value in known.items():
         same &= finished[name] == value
     return bool(same.any())
