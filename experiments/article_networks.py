@@ -3,6 +3,7 @@
 A-net is trained at 32×32 with three equal channels, not at 224×224, and for two epochs, not ten.
 D-net is B-net with each convolution replaced by Article D's layer. E-net is B-net in Article E's
 setting, with the comparison of activations that the article never makes.
+B-net and D-net run for three epochs, and again for ten, as long as C-net.
 """
 
 import torch
@@ -15,20 +16,16 @@ from ._images import images
 
 SEEDS = range(5)
 GRID = [
-    {"network": network, "activation": activation}
-    for network, activation in (
-        *(("A-net", "relu"), ("B-net", "relu"), ("C-net", "relu"), ("D-net", "relu")),
-        *(("E-net", name) for name in ("relu", "leaky_relu", "prelu", "elu", "sigmoid", "tanh")),
-        ("E-net", "identity"),
+    {"network": network, "activation": activation, "epochs": epochs}
+    for network, activation, epochs in (
+        *(("A-net", "relu", 2), ("C-net", "relu", 10)),
+        *(("B-net", "relu", 3), ("B-net", "relu", 10)),
+        *(("D-net", "relu", 3), ("D-net", "relu", 10)),
+        *(("E-net", name, 2) for name in ("relu", "leaky_relu", "prelu", "elu")),
+        *(("E-net", name, 2) for name in ("sigmoid", "tanh", "identity")),
     )
 ]
-SETTINGS = {
-    "A-net": {"epochs": 2, "batch_size": 32},
-    "B-net": {"epochs": 3, "batch_size": 64},
-    "C-net": {"epochs": 10, "batch_size": 64},
-    "D-net": {"epochs": 3, "batch_size": 64},
-    "E-net": {"epochs": 2, "batch_size": 32},
-}
+BATCH_SIZE = {"A-net": 32, "B-net": 64, "C-net": 64, "D-net": 64, "E-net": 32}
 METRICS = ("accuracy", "macro_f1", "roc_auc")
 TOLERANCES = {
     **{f"{part}{name}": 0.02 for part in ("train_", "val_", "test_") for name in METRICS},
@@ -53,7 +50,7 @@ def build(network, activation):
     return net
 
 
-def run(seed, network, activation):
+def run(seed, network, activation, epochs):
     """Train one network and return one row per epoch."""
     training, test = images()
     if network == "A-net":
@@ -62,7 +59,14 @@ def run(seed, network, activation):
         )
     net = build(network, activation).to(memory_format=torch.channels_last)  # the same, but faster
     history = train.fit(
-        net, training, lr=1e-3, validation=0.1, metrics=METRICS, seed=seed, **SETTINGS[network]
+        net,
+        training,
+        epochs=epochs,
+        batch_size=BATCH_SIZE[network],
+        lr=1e-3,
+        validation=0.1,
+        metrics=METRICS,
+        seed=seed,
     )
     final = train.evaluate(net, test, metrics=METRICS)
     columns = [f"{part}_{name}" for part in ("train", "val") for name in ("loss", *METRICS)]

@@ -179,6 +179,19 @@ def test_a_setting_that_the_run_reads_is_part_of_the_code(recipe):
     assert recorded.record(recipe)["n"].tolist() == [3, 3, 3]
 
 
+def test_what_shares_a_line_with_a_setting_is_part_of_the_code(tmp_path):
+    path, found = tmp_path / "a.py", []
+    for text in ("EXACT = (); K = 1\n", "EXACT = (); K = 2\n"):
+        path.write_text(text)
+        found.append(_recipes.read(path).sha256)
+    assert found[0] != found[1]
+
+
+def test_a_file_that_an_installed_package_hides_is_no_helper(recipe):
+    recipe.with_name("torch.py").write_text("")  # ``import torch`` finds the package
+    recorded.record(recipe)
+
+
 def test_more_seeds_reuse_the_runs_that_are_there(recipe):
     first = recorded.record(recipe)
     log = recipe.parent / ".runs" / "killed.jsonl"
