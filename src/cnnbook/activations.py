@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cnnbook._arguments import as_choice
+
 Function = Callable[[Tensor], Tensor]
 
 _SQRT2 = math.sqrt(2.0)
@@ -62,6 +64,51 @@ def gaussian_mean(
             half * (torch.from_numpy(weights) * density * function(mean + std * z)).sum().item()
         )
     return total
+
+
+def gaussian_pair_mean(
+    function: Function, std: float, correlation: float, kinks: tuple[float, ...] = ()
+) -> float:
+    """Return E[f(u) f(v)] for Gaussian u and v of mean 0 and a given correlation.
+
+    ``gaussian_mean``'s rule in each of two independent directions, broken at the kinks of both
+    factors; to about 1e-9 for correlations up to 0.999 and the functions of this module.
+
+    Args:
+        function: f, from a float64 tensor to one of the same shape.
+        std: Standard deviation of u and of v, not negative.
+        correlation: From −1 to 1.
+        kinks: The points where f or its derivatives jump.
+
+    Raises:
+        ValueError: If ``std`` is negative, ``correlation`` beyond ±1, or an argument not finite.
+    """
+    if not (math.isfinite(std) and std >= 0 and -1 <= correlation <= 1):
+        raise ValueError(
+            f"std must be finite and ≥ 0 and correlation between -1 and 1, got {std} and "
+            f"{correlation}"
+        )
+    rest = math.sqrt(1 - correlation**2)
+    if std == 0 or rest == 0:
+        sides = (*kinks, *(-kink for kink in kinks))
+        return gaussian_mean(lambda u: function(u) * function(correlation * u), 0.0, std, sides)
+    nodes, weights = (torch.from_numpy(part) for part in _rule())
+
+    def panels(edges: Tensor) -> tuple[Tensor, Tensor]:
+        """Return nodes and Gaussian weights (…, panels, 200) between edges (…, panels + 1)."""
+        half = edges.diff(dim=-1)[..., None] / 2
+        z = edges[..., :-1, None] + half * (nodes + 1)
+        return z, half * weights * torch.exp(-(z**2) / 2) / _SQRT_2PI
+
+    breaks = torch.tensor([kink / std for kink in kinks], dtype=torch.float64)
+    ends = torch.tensor([-12.0, 0.0, 12.0], dtype=torch.float64)
+    z, outer = panels(torch.cat([ends, breaks]).clamp(-12, 12).sort().values)
+    z, outer = z.flatten(), outer.flatten()
+    shifted = (breaks - correlation * z[:, None]) / rest
+    edges = torch.cat([ends.expand(len(z), -1), shifted], dim=1).clamp(-12, 12).sort(dim=1).values
+    y, inner = panels(edges)
+    other = (inner * function(std * (correlation * z[:, None, None] + rest * y))).sum((1, 2))
+    return (outer * function(std * z) * other).sum().item()
 
 
 @dataclass(frozen=True)
@@ -342,3 +389,15 @@ ACTIVATIONS: dict[str, Activation] = {
         ),
     )
 }
+
+
+def as_activation(value: str | Activation) -> Activation:
+    """Return the activation that ``value`` names or is.
+
+    Raises:
+        TypeError: If it is neither a string nor an ``Activation``.
+        ValueError: If it names none.
+    """
+    if isinstance(value, Activation):
+        return value
+    return as_choice("activation", value, ACTIVATIONS, "an Activation")

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from cnnbook import init as schemes
 from cnnbook._arguments import (
     IntOrPair,
     Padding,
@@ -25,17 +26,17 @@ from cnnbook._arguments import (
     as_probability,
     as_real,
 )
-from cnnbook.activations import ACTIVATIONS, Activation
+from cnnbook.activations import Activation, as_activation
 from cnnbook.geometry import conv_output_size
 
 Init: TypeAlias = str | Callable[[nn.Module], object]
 _Layers: TypeAlias = list[tuple[str, nn.Module]]
 
-_INITS: dict[str, Callable[..., Tensor]] = {
-    "he": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
-    "xavier": nn.init.xavier_normal_,
-    "lecun": partial(nn.init.kaiming_normal_, nonlinearity="linear"),
-    "pytorch": partial(nn.init.kaiming_uniform_, a=math.sqrt(5)),  # U(±1/√fan_in)
+_INITS = {
+    "he": schemes.he_,
+    "xavier": schemes.xavier_,
+    "lecun": schemes.lecun_,
+    "pytorch": schemes.pytorch_,
 }
 # One group over all channels is layer normalisation, for dense and convolutional layers alike.
 _NORMS_1D = {"batch": nn.BatchNorm1d, "layer": partial(nn.GroupNorm, 1)}
@@ -175,7 +176,7 @@ def d_layer(
     n, m = as_int("in_channels", in_channels, 1), as_int("out_channels", out_channels, 1)
     kernel, steps = as_pair("kernel_size", kernel_size, 1), as_pair("stride", stride, 1)
     as_padding(padding, kernel, steps, (1, 1))
-    phi = _as_activation(activation)
+    phi = as_activation(activation)
     layers = [("conv", nn.Conv2d(n, m, kernel, steps, padding)), ("norm", nn.BatchNorm2d(m))]
     return _named([*layers, (phi.name, phi.module())])
 
@@ -348,7 +349,7 @@ def _image_net(
         least = (2 * least if pooled else least) + 2
     area = as_pair("size", size, least)
     n, classes = as_int("channels", channels, 1), as_int("classes", classes, 1)
-    phi, p = _as_activation(activation), as_probability("dropout", dropout)
+    phi, p = as_activation(activation), as_probability("dropout", dropout)
     layers: _Layers = []
     for i, (width, pooled) in enumerate(zip(widths, pools, strict=True), 1):
         layers += [(f"conv{i}", nn.Conv2d(n, width, 3)), (f"{phi.name}{i}", phi.module())]
@@ -376,7 +377,7 @@ def _hidden(
     dropout: float,
 ) -> _Layers:
     """Return the layers before the head: weight layers, what stands between them, and skips."""
-    phi, p = _as_activation(activation), as_probability("dropout", dropout)
+    phi, p = as_activation(activation), as_probability("dropout", dropout)
     norms = _NORMS_1D if kind == "dense" else _NORMS_2D
     if normalization is not None:
         norm = as_choice("normalization", normalization, norms, "None")
@@ -416,22 +417,13 @@ def _initialize(
     generator: torch.Generator | None,
 ) -> nn.Sequential:
     """Initialise the weight layers in place, in the order of the signal, and return the model."""
-    if not (generator is None or isinstance(generator, torch.Generator)):
-        raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
-    scheme = "pytorch" if callable(init) else init
-    draw = as_choice("init", scheme, _INITS, "a function")
-    weight_layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    for layer in weight_layers:
-        draw(layer.weight, generator=generator)
-        if layer.bias is not None and scheme == "pytorch":
-            limit = 1 / math.sqrt(layer.weight[0].numel())
-            nn.init.uniform_(layer.bias, -limit, limit, generator=generator)
-        elif layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+    initialize = as_choice("init", "pytorch" if callable(init) else init, _INITS, "a function")
+    initialize(model, generator=generator)
     if callable(init):
         init(model)
     if bias_value is not None:
         value = as_real("bias_value", bias_value)
+        weight_layers = schemes.weight_layers(model)
         if weight_layers[-1].bias is None:
             raise ValueError(f"bias_value must be None without biases, got {value}")
         for layer in weight_layers[:-1]:
@@ -453,9 +445,3 @@ def _sizes(name: str, inputs: int, width: int | Sequence[int], depth: int) -> li
             f"width must have an entry for each of the {layers - 1} hidden layers, got {width}"
         )
     return [n, *(as_int(f"width[{i}]", units, 1) for i, units in enumerate(width))]
-
-
-def _as_activation(value: str | Activation) -> Activation:
-    if isinstance(value, Activation):
-        return value
-    return as_choice("activation", value, ACTIVATIONS, "an Activation")

@@ -1,10 +1,33 @@
-"""Predictions to lay beside measurements: how likely a ReLU network is born dead."""
+"""Predictions to lay beside measurements: what depth does to signals, gradients and units.
+
+Mean-field predictions are for wide networks whose weights are independent with mean 0 and variance
+σ_w²/fan_in, and whose biases have variance σ_b². There q is the second moment of a
+pre-activation, and c the correlation of the pre-activations of two inputs.
+"""
 
 import math
+from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
-from cnnbook._arguments import as_int
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from scipy.special import digamma, polygamma
+from scipy.stats import binom
+
+from cnnbook._arguments import IntOrPair, as_int, as_pair, as_real
+from cnnbook.activations import (
+    Activation,
+    as_activation,
+    gaussian_mean,
+    gaussian_pair_mean,
+)
+
+_NEARLY = 1e-12  # relative difference that quadrature cannot tell from none
+_LEAST_Q, _LARGEST_Q = 1e-60, 1e30
+_TINY_Q = 1e-24  # stands for the limit q → 0, where a kink at 0 still has two sides
+_SIGMA_W2_RANGE = (1e-4, 1e4)
 
 
 class BornDeadBounds(NamedTuple):
@@ -82,6 +105,386 @@ def safe_width(hidden_layers: int, probability: float) -> int:
     if not 0 < probability < 1:
         raise ValueError(f"probability must lie strictly between 0 and 1, got {probability}")
     return next(n for n in count(1) if _dead_on_one(n, layers) <= probability)
+
+
+def next_q(activation: str | Activation, q: float, sigma_w2: float, sigma_b2: float = 0.0) -> float:
+    """Return the second moment of a layer's pre-activations from that of the layer before.
+
+    σ_w² E[φ(√q z)²] + σ_b² with z ~ N(0, 1).
+
+    Args:
+        activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
+        q: Second moment of the pre-activations before, not negative.
+        sigma_w2: σ_w², the weights' variance times fan_in, above 0.
+        sigma_b2: σ_b², the biases' variance, not negative.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If one is out of range.
+
+    Source: Poole et al. (2016), equation 3; for ReLU, He et al. (2015), equation 7.
+    """
+    phi, w, b = _layer(activation, sigma_w2, sigma_b2)
+    return _next_q(phi, as_real("q", q, least=0), w, b)
+
+
+def q_star(activation: str | Activation, sigma_w2: float, sigma_b2: float = 0.0) -> float:
+    """Return the fixed point of ``next_q`` that layers approach from q = 1.
+
+    It may be 0, as that of tanh is for σ_w² ≤ 1 without biases.
+
+    Args:
+        activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
+        sigma_w2: σ_w², above 0.
+        sigma_b2: σ_b², not negative.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If one is out of range, if q grows without bound, or if every q is a fixed
+            point, as for ReLU with σ_w² = 2 and no biases.
+
+    Source: Poole et al. (2016), equation 3.
+    """
+    return _q_star(*_layer(activation, sigma_w2, sigma_b2))
+
+
+def chi1(
+    activation: str | Activation,
+    sigma_w2: float,
+    sigma_b2: float = 0.0,
+    *,
+    q: float | None = None,
+) -> float:
+    """Return χ₁, the factor by which a layer multiplies the square of a gradient's norm.
+
+    σ_w² E[φ′(√q z)²] with z ~ N(0, 1): the mean square of ∂L/∂z of a layer is χ₁ times that of the
+    layer behind it, if both are equally wide. It is also the slope at c = 1 of ``next_c``: below 1,
+    two inputs become alike with depth (the ordered phase); above, they part (chaos).
+
+    Args:
+        activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
+        sigma_w2: σ_w², above 0.
+        sigma_b2: σ_b², not negative.
+        q: Where to take it; by default at the fixed point. Where φ is homogeneous (ReLU, Leaky
+            ReLU, identity) it is the same for every q.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If one is out of range, or ``q`` is needed and there is no fixed point.
+
+    Source: Poole et al. (2016), equation 6; Schoenholz et al. (2017), section 3.
+    """
+    phi, w, b = _layer(activation, sigma_w2, sigma_b2)
+    if q is not None:
+        q = as_real("q", q, least=0)
+    elif _is_homogeneous(phi):
+        q = 1.0
+    else:
+        q = _q_star(phi, w, b)
+    return _chi1(phi, q, w)
+
+
+def critical_sigma_w2(activation: str | Activation, sigma_b2: float = 0.0) -> float:
+    """Return the σ_w² at which χ₁ = 1, where gradients neither vanish nor explode with depth.
+
+    Args:
+        activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
+        sigma_b2: σ_b², not negative.
+
+    Returns:
+        The smallest such σ_w², if there are several.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``sigma_b2`` is out of range, or no σ_w² between 1e-4 and 1e4 is critical.
+
+    Source: Schoenholz et al. (2017), section 3; figure 1 for tanh.
+    """
+    phi, _, b = _layer(activation, 1.0, sigma_b2)
+    if _is_homogeneous(phi):
+        return 1 / phi.derivative_second_moment
+
+    def excess(log_w2: float) -> float:
+        w = math.exp(log_w2)
+        try:
+            return math.log(_chi1(phi, _q_star(phi, w, b), w))
+        except _NoFixedPoint:
+            return math.nan
+
+    grid = np.linspace(*np.log(_SIGMA_W2_RANGE), 40)
+    values = [excess(point) for point in grid]
+    for low, high, left, right in zip(grid, grid[1:], values, values[1:], strict=False):
+        if left <= 0 < right:
+            return math.exp(brentq(excess, low, high, xtol=1e-14))
+    raise ValueError(
+        f"activation {phi.name} has no critical sigma_w2 between {_SIGMA_W2_RANGE[0]:g} and "
+        f"{_SIGMA_W2_RANGE[1]:g} with sigma_b2 {b:g}"
+    )
+
+
+def next_c(activation: str | Activation, c: float, sigma_w2: float, sigma_b2: float = 0.0) -> float:
+    """Return the correlation of two inputs' pre-activations from that of the layer before.
+
+    (σ_w² E[φ(u₁) φ(u₂)] + σ_b²)/q*, with u₁ and u₂ Gaussian of variance q* and correlation c: two
+    inputs of equal norm, in layers that have come to the fixed point.
+
+    Args:
+        activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
+        c: Correlation before, from −1 to 1.
+        sigma_w2: σ_w², above 0.
+        sigma_b2: σ_b², not negative.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If one is out of range, or there is no fixed point q* above 0. For homogeneous
+            φ without biases any q serves, and none is needed.
+
+    Source: Poole et al. (2016), equation 5; for ReLU, Cho & Saul (2009), equation 6.
+    """
+    phi, w, b = _layer(activation, sigma_w2, sigma_b2)
+    c = as_real("c", c, least=-1)
+    if c > 1:
+        raise ValueError(f"c must lie between -1 and 1, got {c}")
+    return _next_c(phi, c, _pair_q(phi, w, b), w, b)
+
+
+def c_star(activation: str | Activation, sigma_w2: float, sigma_b2: float = 0.0) -> float:
+    """Return the correlation that two different inputs approach with depth.
+
+    It is 1 in the ordered phase and at its edge, and below 1 in chaos.
+
+    Args:
+        activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
+        sigma_w2: σ_w², above 0.
+        sigma_b2: σ_b², not negative.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If one is out of range, or there is no fixed point q* above 0.
+
+    Source: Poole et al. (2016), section 2.
+    """
+    phi, w, b = _layer(activation, sigma_w2, sigma_b2)
+    return _c_star(phi, _pair_q(phi, w, b), w, b)
+
+
+def depth_scale(activation: str | Activation, sigma_w2: float, sigma_b2: float = 0.0) -> float:
+    """Return ξ_c, the number of layers in which the difference of c from c* falls by e.
+
+    −1/ln χ₁ in the ordered phase; in chaos −1/ln(σ_w² E[φ′(u₁) φ′(u₂)]) at correlation c*; infinite
+    where χ₁ = 1. Schoenholz et al. find networks trainable down to about 6 ξ_c layers.
+
+    Args:
+        activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
+        sigma_w2: σ_w², above 0.
+        sigma_b2: σ_b², not negative.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If one is out of range, or there is no fixed point.
+
+    Source: Schoenholz et al. (2017), equation 9.
+    """
+    phi, w, b = _layer(activation, sigma_w2, sigma_b2)
+    q = (
+        1.0
+        if _is_homogeneous(phi) and w * phi.derivative_second_moment <= 1
+        else _q_star(phi, w, b)
+    )
+    slope = _chi1(phi, q, w)
+    if slope > 1 + _NEARLY:
+        c = _c_star(phi, q, w, b)
+        slope = w * gaussian_pair_mean(phi.derivative, math.sqrt(q), c, phi.kinks)
+    if slope <= 0:
+        return 0.0
+    return math.inf if slope >= 1 - _NEARLY else -1 / math.log(slope)
+
+
+def border_signal(size: IntOrPair, kernel_size: IntOrPair, layers: int) -> np.ndarray:
+    """Return what zero padding leaves of a signal's mean square, after each of so many layers.
+
+    At the image's edge part of a window lies on the padding and adds nothing. A stride-1
+    convolution that keeps the size averages the mean square over each window, the padding counted
+    as 0; circular padding would leave it whole. The values are relative to that. From layer to
+    layer they come to fall by a constant factor, for kernel 3 and size n by
+    (1 + 2 cos(π/(n + 1)))/3 an axis. A gradient on its way back loses the same.
+
+    Args:
+        size: Image size in pixels, n or (H, W).
+        kernel_size: Kernel size in pixels, k or (kH, kW), odd.
+        layers: Number of convolutions.
+
+    Returns:
+        Shape (layers,): the mean over positions, for an input of constant mean square and a
+        homogeneous φ at its critical σ_w².
+
+    Raises:
+        TypeError: If an argument is no integer, or pair of them.
+        ValueError: If one is below 1, or ``kernel_size`` is even.
+    """
+    area, kernel = as_pair("size", size, 1), as_pair("kernel_size", kernel_size, 1)
+    number = as_int("layers", layers, 1)
+    if not kernel[0] % 2 == kernel[1] % 2 == 1:
+        raise ValueError(f"kernel_size must be odd, got {kernel_size}")
+    left = np.ones(number)
+    for n, k in zip(area, kernel, strict=True):
+        places = np.arange(n)
+        window = (abs(places[:, None] - places) <= k // 2) / k
+        share = np.ones(n)
+        for layer in range(number):
+            share = window @ share
+            left[layer] *= share.mean()
+    return left
+
+
+class LogNorm(NamedTuple):
+    """Moments of ln(‖a_L‖²/‖x‖²) over the draw of the weights.
+
+    Attributes:
+        mean: Its mean.
+        variance: Its variance.
+    """
+
+    mean: float
+    variance: float
+
+
+def log_norm_moments(widths: Sequence[int]) -> LogNorm:
+    """Return mean and variance of ln(‖a_L‖²/‖x‖²) in a ReLU network of finite width.
+
+    Weights are Gaussian of variance 2/fan_in, biases zero. Given ‖a‖ before it, a layer of n units
+    behind one of m has ‖a‖² (2/m) χ²_K, with K ~ Binomial(n, ½) the number of active units; the
+    layers are independent. Exact, given that no layer is dead (K ≥ 1). For large widths and
+    β = Σ 1/n the variance is about 5β, and the mean, beside ln(n_L/n_0), about −2.5β.
+
+    Args:
+        widths: n_0, …, n_L, the features of the input and the units of each hidden layer.
+
+    Raises:
+        TypeError: If ``widths`` is no sequence of integers.
+        ValueError: If it has fewer than two entries, or one is below 1.
+
+    Source: derived here; Hanin (2018) and Hanin & Rolnick (2018) bound the same moments by β.
+    """
+    if not isinstance(widths, Sequence) or isinstance(widths, str):
+        raise TypeError(f"widths must be a sequence of integers, got {widths!r}")
+    sizes = [as_int(f"widths[{i}]", n, 1) for i, n in enumerate(widths)]
+    if len(sizes) < 2:
+        raise ValueError(f"widths must have at least two entries, got {widths!r}")
+    mean = variance = 0.0
+    for before, n in zip(sizes, sizes[1:], strict=False):
+        active = np.arange(1, n + 1)
+        odds = binom.pmf(active, n, 0.5)
+        odds /= odds.sum()
+        logs = digamma(active / 2) + math.log(2)
+        average = odds @ logs
+        mean += math.log(2 / before) + average
+        variance += odds @ polygamma(1, active / 2) + odds @ (logs - average) ** 2
+    return LogNorm(float(mean), float(variance))
+
+
+def batch_norm_gradient_factor(activation: str | Activation) -> float:
+    """Return the factor a layer by which batch norm makes squared gradient norms grow backwards.
+
+    E[φ′(z)²]/Var φ(z) with z ~ N(0, 1), for a plain wide network in the order weight layer, batch
+    norm, φ, and large batches: the weights' size cancels, since the norm divides by the spread of
+    W φ. It is at least 1, with equality for the identity only; π/(π − 1) for ReLU.
+
+    Args:
+        activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
+
+    Raises:
+        TypeError: If ``activation`` is neither a name nor an ``Activation``.
+        ValueError: If it names none.
+
+    Source: Yang et al. (2019), "A mean field theory of batch normalization".
+    """
+    phi = as_activation(activation)
+    return phi.derivative_second_moment / (phi.second_moment - phi.mean**2)
+
+
+class _NoFixedPoint(ValueError):
+    """There is no fixed point q*, or not one only."""
+
+
+def _layer(
+    activation: str | Activation, sigma_w2: float, sigma_b2: float
+) -> tuple[Activation, float, float]:
+    return (
+        as_activation(activation),
+        as_real("sigma_w2", sigma_w2, above=0),
+        as_real("sigma_b2", sigma_b2, least=0),
+    )
+
+
+def _is_homogeneous(phi: Activation) -> bool:
+    """Return whether φ(sz) = s φ(z) for s ≥ 0, as far as a few points tell."""
+    z = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
+    return all(torch.allclose(phi(s * z), s * phi(z), rtol=1e-9, atol=0) for s in (1e-3, 30.0))
+
+
+def _next_q(phi: Activation, q: float, w: float, b: float) -> float:
+    return w * gaussian_mean(lambda z: phi(z) ** 2, 0.0, math.sqrt(q), phi.kinks) + b
+
+
+def _chi1(phi: Activation, q: float, w: float) -> float:
+    std = math.sqrt(max(q, _TINY_Q))
+    return w * gaussian_mean(lambda z: phi.derivative(z) ** 2, 0.0, std, phi.kinks)
+
+
+def _q_star(phi: Activation, w: float, b: float) -> float:
+    where = f"activation {phi.name} with sigma_w2 {w:g} and sigma_b2 {b:g}"
+    if _is_homogeneous(phi):
+        factor = w * phi.second_moment
+        if factor < 1 - _NEARLY:
+            return b / (1 - factor)
+        if factor <= 1 + _NEARLY and b == 0:
+            raise _NoFixedPoint(f"{where}: every q is a fixed point; name the one that is meant")
+        raise _NoFixedPoint(f"{where}: no fixed point, q grows without bound")
+
+    def growth(log_q: float) -> float:
+        return math.log(_next_q(phi, math.exp(log_q), w, b)) - log_q
+
+    if abs(growth(0.0)) <= _NEARLY:
+        return 1.0
+    sign = math.copysign(1.0, growth(0.0))
+    last = math.log(_LARGEST_Q if sign > 0 else _LEAST_Q)
+    here = 0.0
+    while sign * here < sign * last:
+        there = here + sign * math.log(4)
+        if -sign * growth(there) > _NEARLY:
+            return math.exp(brentq(growth, here, there, xtol=1e-14))
+        here = there
+    if sign > 0:
+        raise _NoFixedPoint(f"{where}: no fixed point, q grows without bound")
+    return 0.0
+
+
+def _pair_q(phi: Activation, w: float, b: float) -> float:
+    """Return q* for a pair of inputs, which needs one above 0."""
+    if _is_homogeneous(phi) and b == 0:
+        return 1.0
+    q = _q_star(phi, w, b)
+    if q == 0:
+        raise _NoFixedPoint(
+            f"activation {phi.name} with sigma_w2 {w:g} and sigma_b2 {b:g}: q* is 0, and what is "
+            "zero has no correlation"
+        )
+    return q
+
+
+def _next_c(phi: Activation, c: float, q: float, w: float, b: float) -> float:
+    covariance = w * gaussian_pair_mean(phi.function, math.sqrt(q), c, phi.kinks) + b
+    return covariance / _next_q(phi, q, w, b)
+
+
+def _c_star(phi: Activation, q: float, w: float, b: float) -> float:
+    if _chi1(phi, q, w) <= 1 + _NEARLY:
+        return 1.0
+    # The map is convex on [0, 1], ends at 1 with a slope above 1, and starts at or above 0.
+    if _next_c(phi, 0.0, q, w, b) <= _NEARLY:
+        return 0.0
+    return brentq(lambda c: _next_c(phi, c, q, w, b) - c, 0.0, 1 - 1e-7, xtol=1e-13)
 
 
 def _dead_on_one(width: int, hidden_layers: int) -> float:
