@@ -1,14 +1,18 @@
-"""``theory`` against exact fractions, enumeration and Monte-Carlo draws of ReLU networks."""
+"""``theory`` against exact fractions, closed forms and Monte-Carlo draws of networks."""
 
 import math
 from fractions import Fraction
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+import torch.nn.functional as F
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cnnbook import theory
+from cnnbook.activations import ACTIVATIONS, gaussian_pair_mean
 from cnnbook.repro import generator
 from cnnbook.theory import born_dead_bounds, safe_width
 
@@ -107,6 +111,261 @@ def test_safe_width_reaches_an_exact_bound(width):
     assert safe_width(1, 2.0**-width) == width
 
 
+# ---------------------------------------------------------------- mean field
+
+
+def draw(phi, q, c=0.0, draws=400_000, seed=0):
+    """Return Gaussian u and v of variance q and correlation c."""
+    own = generator(seed)
+    u, rest = (torch.randn(draws, generator=own, dtype=torch.float64) for _ in range(2))
+    return math.sqrt(q) * u, math.sqrt(q) * (c * u + math.sqrt(1 - c**2) * rest)
+
+
+def near(found, sample):
+    """Say whether a number is the mean of a sample, to five standard errors."""
+    error = sample.std().item() / math.sqrt(len(sample))
+    return abs(found - sample.mean().item()) <= 5 * error + 1e-12
+
+
+NAMES = st.sampled_from(sorted(ACTIVATIONS))
+
+
+@given(NAMES, st.floats(0.01, 9), st.floats(0.1, 4), st.floats(0, 1), st.integers(0, 999))
+@settings(max_examples=25, deadline=None)
+def test_factors_agree_with_monte_carlo(name, q, sigma_w2, sigma_b2, seed):
+    phi = ACTIVATIONS[name]
+    u, _ = draw(phi, q, seed=seed)
+    assert near(theory.next_q(name, q, sigma_w2, sigma_b2), sigma_w2 * phi(u) ** 2 + sigma_b2)
+    assert near(theory.chi1(name, sigma_w2, q=q), sigma_w2 * phi.derivative(u) ** 2)
+
+
+@given(NAMES, st.floats(0.1, 9), st.floats(-1, 1), st.integers(0, 999))
+@settings(max_examples=25, deadline=None)
+def test_pair_means_agree_with_monte_carlo(name, q, c, seed):
+    phi = ACTIVATIONS[name]
+    u, v = draw(phi, q, c, seed=seed)
+    for function in (phi.function, phi.derivative):
+        found = gaussian_pair_mean(function, math.sqrt(q), c, phi.kinks)
+        assert near(found, function(u) * function(v))
+
+
+@given(st.floats(-1, 1), st.floats(0.1, 5))
+@settings(deadline=None)
+def test_pairs_through_relu_have_the_arc_cosine_kernels(c, q):
+    angle = math.acos(c)
+    first = (math.sin(angle) + (math.pi - angle) * c) / (2 * math.pi)
+    relu = ACTIVATIONS["relu"]
+    found = gaussian_pair_mean(relu.function, math.sqrt(q), c, relu.kinks)
+    assert found == pytest.approx(q * first, rel=1e-7, abs=1e-9)
+    zeroth = (math.pi - angle) / (2 * math.pi)
+    found = gaussian_pair_mean(relu.derivative, 1.0, c, relu.kinks)
+    assert found == pytest.approx(zeroth, rel=1e-7, abs=1e-9)
+    assert theory.next_c("relu", c, 2.0) == pytest.approx(2 * first, rel=1e-7, abs=1e-9)
+
+
+def test_pair_means_at_the_ends():
+    assert gaussian_pair_mean(torch.tanh, 0.0, 0.3) == 0
+    square = gaussian_pair_mean(lambda u: u, 2.0, 1.0)
+    assert square == pytest.approx(4) and gaussian_pair_mean(lambda u: u, 2.0, -1.0) == -square
+
+
+@given(NAMES, st.floats(0.2, 3), st.floats(0, 0.5))
+@settings(max_examples=30, deadline=None)
+def test_fixed_points_are_fixed_and_approached_from_one(name, sigma_w2, sigma_b2):
+    try:
+        found = theory.q_star(name, sigma_w2, sigma_b2)
+    except ValueError:
+        q = 1.0
+        for _ in range(300):
+            q = theory.next_q(name, q, sigma_w2, sigma_b2)
+        assert q > theory.next_q(name, 1.0, sigma_w2, sigma_b2) * (1 - 1e-9)
+        return
+    after = theory.next_q(name, found, sigma_w2, sigma_b2)
+    assert after == pytest.approx(found, rel=1e-9, abs=1e-12)
+    q = 1.0
+    distances = []
+    for _ in range(30):
+        distances.append(abs(q - found))
+        q = theory.next_q(name, q, sigma_w2, sigma_b2)
+    assert distances[-1] <= distances[0] and sorted(distances, reverse=True) == pytest.approx(
+        distances, abs=1e-9
+    )
+
+
+@pytest.mark.parametrize(("sigma_b2", "critical"), [(0.01, 1.424), (0.05, 1.761), (0.1, 1.986)])
+def test_the_edge_of_chaos_of_tanh(sigma_b2, critical):
+    found = theory.critical_sigma_w2("tanh", sigma_b2)
+    assert found == pytest.approx(critical, abs=0.002)
+    assert theory.chi1("tanh", found, sigma_b2) == pytest.approx(1, abs=1e-9)
+    assert (
+        theory.chi1("tanh", 0.99 * found, sigma_b2)
+        < 1
+        < theory.chi1("tanh", 1.01 * found, sigma_b2)
+    )
+
+
+def test_the_edge_of_chaos_without_biases():
+    assert theory.critical_sigma_w2("tanh") == pytest.approx(1, abs=1e-5)  # φ′(0) = 1, q* = 0
+    assert theory.critical_sigma_w2("relu") == pytest.approx(2)
+    assert theory.critical_sigma_w2("leaky_relu", 0.3) == pytest.approx(2 / (1 + 1e-4))
+    # At q = 0, half of the inputs see each of SELU's two slopes there.
+    scale, alpha = 1.0507009873554805, 1.6732632423543772
+    expected = 2 / (scale**2 * (1 + alpha**2))
+    assert theory.critical_sigma_w2("selu") == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sigma_w2", "depth"), [(0.6, 8.9), (1, 21.8), (1.5, 94.7), (2, 151), (2.5, 70.8), (4, 41.9)]
+)
+def test_depth_scales_of_tanh(sigma_w2, depth):
+    scale = theory.depth_scale("tanh", sigma_w2, 0.05)
+    assert 6 * scale == pytest.approx(depth, rel=0.005)
+    # The correlation itself, iterated, comes to its fixed point at that rate.
+    target = theory.c_star("tanh", sigma_w2, 0.05)
+    assert (target == 1) == (sigma_w2 < 1.7)
+    gaps = [0.01]
+    for _ in range(12):
+        gaps.append(target - theory.next_c("tanh", target - gaps[-1], sigma_w2, 0.05))
+    rate = (gaps[-1] / gaps[-4]) ** (1 / 3)
+    assert -1 / math.log(rate) == pytest.approx(scale, rel=0.05)
+
+
+def test_depth_scales_at_the_ends():
+    assert theory.depth_scale("relu", 2.0) == math.inf
+    assert theory.depth_scale("identity", 1.0) == math.inf
+    assert theory.depth_scale("relu", 1.0) == pytest.approx(1 / math.log(2))
+    assert theory.c_star("relu", 2.0) == 1 and theory.c_star("tanh", 3.0) == 0
+    assert theory.depth_scale("tanh", 1.05, 2.01e-5) > 1e6  # as close to the edge as one trains
+    assert theory.q_star("tanh", 1.05, 2.01e-5) == pytest.approx(0.0259, abs=5e-5)
+    assert theory.q_star("selu", 1.0) == pytest.approx(1, abs=1e-9)
+    assert theory.q_star("tanh", 1.0) == 0
+
+
+def wide_network(phi, sigma_w2, sigma_b2, width, layers, seed):
+    """Return a dense network's z of each layer, and what gives the gradient profile."""
+    own = generator(seed)
+    x = torch.randn(1, width, generator=own)
+    z = x * math.sqrt(max(theory.q_star(phi, sigma_w2, sigma_b2), 1e-3))
+    kept = []
+    for _ in range(layers):
+        weight = torch.randn(width, width, generator=own) * math.sqrt(sigma_w2 / width)
+        bias = torch.randn(width, generator=own) * math.sqrt(sigma_b2)
+        z = F.linear(ACTIVATIONS[phi](z), weight, bias).requires_grad_()
+        z.retain_grad()
+        kept.append(z)
+    (z * torch.randn(width, generator=own)).sum().backward()
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("phi", "sigma_w2", "sigma_b2"),
+    [
+        ("tanh", 0.8, 0.1),
+        ("tanh", 2.5, 0.05),
+        ("sigmoid", 4.0, 0.2),
+        ("gelu", 1.6, 0.3),
+        ("elu", 1.2, 0.2),
+    ],
+)
+def test_gradients_of_wide_networks_change_by_chi1(phi, sigma_w2, sigma_b2):
+    slopes = []
+    for seed in range(6):
+        kept = wide_network(phi, sigma_w2, sigma_b2, 500, 14, seed)
+        norms = [z.grad.square().sum().item() for z in kept]
+        slopes.append(np.polyfit(range(10), np.log(norms[2:12]), 1)[0])
+    error = np.std(slopes, ddof=1) / math.sqrt(6)
+    predicted = -math.log(theory.chi1(phi, sigma_w2, sigma_b2))
+    assert abs(np.mean(slopes) - predicted) < 5 * error + 0.01
+
+
+# ---------------------------------------------------------------- borders, width, batch norm
+
+
+@given(st.integers(1, 12), st.integers(0, 3), st.integers(1, 6))
+@settings(deadline=None)
+def test_border_signal_is_what_a_convolution_of_squares_leaves(size, half, layers):
+    kernel = 2 * half + 1
+    share = torch.ones(1, 1, size, size, dtype=torch.float64)
+    window = torch.full((1, 1, kernel, kernel), 1 / kernel**2, dtype=torch.float64)
+    expected = []
+    for _ in range(layers):
+        share = F.conv2d(share, window, padding=half)
+        expected.append(share.mean().item())
+    assert theory.border_signal(size, kernel, layers) == pytest.approx(expected, rel=1e-12)
+
+
+def test_border_signal_comes_to_fall_by_a_constant_factor():
+    left = theory.border_signal((28, 7), 3, 1000)
+    factor = math.prod((1 + 2 * math.cos(math.pi / (n + 1))) / 3 for n in (28, 7))
+    assert left[-1] / left[-2] == pytest.approx(factor, rel=1e-9)
+    assert left[1] / left[0] < 0.99 * factor  # not so from the start
+    assert theory.border_signal((28, 7), (1, 1), 5).tolist() == [1.0] * 5
+
+
+def test_border_signal_of_a_random_network():
+    own, squares = generator(0), []
+    for _ in range(8):
+        x = torch.ones(1, 256, 6, 6)
+        for _ in range(3):
+            weight = torch.randn(256, 256, 3, 3, generator=own) * math.sqrt(1 / (9 * 256))
+            x = F.conv2d(x, weight, padding=1)
+        squares.append(x.square().mean().item())
+    error = np.std(squares, ddof=1) / math.sqrt(8)
+    assert abs(np.mean(squares) - theory.border_signal(6, 3, 3)[-1]) < 5 * error
+
+
+@pytest.mark.parametrize("widths", [[20, 10, 30, 5], [50] * 13, [3, 200]])
+def test_log_norms_of_narrow_networks(widths):
+    draws, own = 4_000, generator(1)
+    a = torch.randn(1, widths[0], generator=own).expand(draws, -1)
+    logs = -a.square().sum(1).double().log()
+    for before, after in zip(widths, widths[1:], strict=False):
+        weight = torch.randn(draws, before, after, generator=own) * math.sqrt(2 / before)
+        a = torch.relu(torch.einsum("ni,nio->no", a, weight))
+    logs += a.square().sum(1).double().log()
+    logs = logs[logs.isfinite()]
+    found = theory.log_norm_moments(widths)
+    assert near(found.mean, logs)
+    assert near(found.variance, (logs - logs.mean()) ** 2)
+
+
+@pytest.mark.parametrize(("width", "mean", "variance"), [(100, -1.23, 2.52), (50, -2.58, 5.53)])
+def test_log_norms_as_the_literature_has_them(width, mean, variance):
+    found = theory.log_norm_moments([width] * 51)
+    assert found == pytest.approx((mean, variance), rel=0.12)
+    beta = 50 / width
+    wide = theory.log_norm_moments([100 * width] * 51)
+    assert wide == pytest.approx((-2.5 * beta / 100, 5 * beta / 100), rel=0.01)
+
+
+def test_batch_norm_explodes_by_the_published_factor():
+    assert theory.batch_norm_gradient_factor("relu") == pytest.approx(math.pi / (math.pi - 1))
+    assert theory.batch_norm_gradient_factor("identity") == pytest.approx(1)
+    assert all(theory.batch_norm_gradient_factor(name) > 1 - 1e-9 for name in ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", ["relu", "tanh", "gelu"])
+def test_batch_norm_factor_of_a_wide_network(name):
+    slopes = []
+    for seed in range(5):
+        own, kept = generator(seed), []
+        a = torch.randn(256, 300, generator=own)
+        for _ in range(16):
+            z = a @ torch.randn(300, 300, generator=own)
+            z = F.batch_norm(z, None, None, training=True).requires_grad_()
+            z.retain_grad()
+            kept.append(z)
+            a = ACTIVATIONS[name](z)
+        (a * torch.randn(256, 300, generator=own)).sum().backward()
+        norms = [z.grad.square().sum().item() for z in kept[3:14]]
+        slopes.append(-np.polyfit(range(11), np.log(norms), 1)[0])
+    predicted = math.log(theory.batch_norm_gradient_factor(name))
+    assert np.mean(slopes) == pytest.approx(predicted, abs=0.04)
+
+
+# ---------------------------------------------------------------- bad arguments
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -117,6 +376,30 @@ def test_safe_width_reaches_an_exact_bound(width):
         (lambda: safe_width(3, 0), ValueError, "probability must lie strictly between 0 and 1"),
         (lambda: safe_width(3, 1.0), ValueError, r"between 0 and 1, got 1\.0"),
         (lambda: safe_width(3, math.nan), ValueError, "between 0 and 1, got nan"),
+        (lambda: theory.q_star("tahn", 1), ValueError, "activation must be an Activation or one"),
+        (lambda: theory.q_star(torch.tanh, 1), TypeError, "activation must be an Activation or"),
+        (lambda: theory.q_star("tanh", -1), ValueError, "sigma_w2 must be .* > 0, got -1"),
+        (lambda: theory.q_star("tanh", 1, -0.1), ValueError, "sigma_b2 must be .* ≥ 0, got -0.1"),
+        (lambda: theory.q_star("tanh", "1"), TypeError, "sigma_w2 must be a number"),
+        (lambda: theory.q_star("relu", 2), ValueError, "relu with sigma_w2 2 .*: every q is a"),
+        (lambda: theory.q_star("relu", 2, 0.1), ValueError, "no fixed point, q grows without"),
+        (lambda: theory.q_star("relu", 2.1), ValueError, "no fixed point, q grows without bound"),
+        (lambda: theory.q_star("gelu", 3, 0.1), ValueError, "no fixed point, q grows without"),
+        (lambda: theory.chi1("tanh", 1, q=-1), ValueError, "q must be .* ≥ 0, got -1"),
+        (lambda: theory.next_q("tanh", math.inf, 1), ValueError, "q must be finite"),
+        (lambda: theory.next_c("tanh", 1.5, 2), ValueError, "c must lie between -1 and 1, got 1.5"),
+        (lambda: theory.next_c("tanh", 0.5, 0.9), ValueError, "q\\* is 0, and what is zero has no"),
+        (lambda: theory.c_star("tanh", 0.9), ValueError, "q\\* is 0, and what is zero has no"),
+        (lambda: theory.critical_sigma_w2("gelu"), ValueError, "gelu has no critical sigma_w2"),
+        (lambda: theory.critical_sigma_w2("tanh", -1), ValueError, "sigma_b2 must be"),
+        (lambda: theory.border_signal(8, 2, 1), ValueError, "kernel_size must be odd, got 2"),
+        (lambda: theory.border_signal(0, 3, 1), ValueError, "size must be at least 1, got 0"),
+        (lambda: theory.border_signal(8, 3, 0), ValueError, "layers must be at least 1, got 0"),
+        (lambda: theory.log_norm_moments([3]), ValueError, "at least two entries, got"),
+        (lambda: theory.log_norm_moments([3, 0]), ValueError, r"widths\[1\] must be at least 1"),
+        (lambda: theory.log_norm_moments(3), TypeError, "widths must be a sequence of integers"),
+        (lambda: gaussian_pair_mean(torch.tanh, -1, 0), ValueError, "std must be finite"),
+        (lambda: gaussian_pair_mean(torch.tanh, 1, 1.1), ValueError, "correlation between -1 and"),
     ],
 )
 def test_bad_arguments_are_named(call, error, message):
