@@ -115,12 +115,15 @@ def test_layers_without_bias_and_of_any_dimension():
 @pytest.mark.parametrize(
     ("scheme", "variance"),
     [
-        (init.he_, lambda fi, fo: 2 / fi),
-        (lambda m, **o: init.he_(m, mode="fan_out", **o), lambda fi, fo: 2 / fo),
-        (lambda m, **o: init.he_(m, slope=0.5, **o), lambda fi, fo: 2 / (1.25 * fi)),
-        (init.xavier_, lambda fi, fo: 2 / (fi + fo)),
-        (lambda m, **o: init.xavier_(m, gain=3, **o), lambda fi, fo: 18 / (fi + fo)),
-        (init.lecun_, lambda fi, fo: 1 / fi),
+        (init.he_, lambda fan_in, fan_out: 2 / fan_in),
+        (lambda m, **o: init.he_(m, mode="fan_out", **o), lambda fan_in, fan_out: 2 / fan_out),
+        (lambda m, **o: init.he_(m, slope=0.5, **o), lambda fan_in, fan_out: 2 / (1.25 * fan_in)),
+        (init.xavier_, lambda fan_in, fan_out: 2 / (fan_in + fan_out)),
+        (
+            lambda m, **o: init.xavier_(m, gain=3, **o),
+            lambda fan_in, fan_out: 18 / (fan_in + fan_out),
+        ),
+        (init.lecun_, lambda fan_in, fan_out: 1 / fan_in),
     ],
 )
 def test_variance_and_distribution(kind, distribution, scheme, variance):

@@ -376,7 +376,7 @@ def test_batch_norm_factor_of_a_wide_network(name):
         (lambda: safe_width(3, 0), ValueError, "probability must lie strictly between 0 and 1"),
         (lambda: safe_width(3, 1.0), ValueError, r"between 0 and 1, got 1\.0"),
         (lambda: safe_width(3, math.nan), ValueError, "between 0 and 1, got nan"),
-        (lambda: theory.q_star("tahn", 1), ValueError, "activation must be an Activation or one"),
+        (lambda: theory.q_star("sine", 1), ValueError, "activation must be an Activation or one"),
         (lambda: theory.q_star(torch.tanh, 1), TypeError, "activation must be an Activation or"),
         (lambda: theory.q_star("tanh", -1), ValueError, "sigma_w2 must be .* > 0, got -1"),
         (lambda: theory.q_star("tanh", 1, -0.1), ValueError, "sigma_b2 must be .* ≥ 0, got -0.1"),
