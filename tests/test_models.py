@@ -198,6 +198,15 @@ def test_the_head_averages_or_reads_every_position():
 
 
 @pytest.mark.parametrize("stack", [dense_stack, conv_stack])
+def test_normalization_may_be_a_function_of_the_units(stack):
+    model = stack(2, [6, 8], 3, normalization=lambda units: nn.GroupNorm(2, units))
+    assert [(norm.num_groups, norm.num_channels) for norm in (model.norm1, model.norm2)] == [
+        (2, 6),
+        (2, 8),
+    ]
+
+
+@pytest.mark.parametrize("stack", [dense_stack, conv_stack])
 @pytest.mark.parametrize("normalization", ["batch", "layer"])
 def test_normalization_is_over_the_batch_or_the_layer(stack, normalization):
     model = stack(2, 6, 3, normalization=normalization)
@@ -399,7 +408,7 @@ BAD_CALLS = [
     (
         lambda: dense_stack(3, 4, 3, normalization="group"),
         ValueError,
-        "normalization must be None or one of batch, layer, got 'group'",
+        "normalization must be a function, None or one of batch, layer, got 'group'",
     ),
     (lambda: dense_stack(3, 4, 3, residual=True), TypeError, "residual must be an integer"),
     (lambda: dense_stack(3, 4, 3, residual=-1), ValueError, "residual must be at least 0"),

@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -10,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from cnnbook import theory
+from cnnbook import init, theory
 from cnnbook.activations import ACTIVATIONS, gaussian_pair_mean
 from cnnbook.repro import generator
 from cnnbook.theory import born_dead_bounds, safe_width
@@ -281,6 +283,59 @@ def test_gradients_of_wide_networks_change_by_chi1(phi, sigma_w2, sigma_b2):
 # ---------------------------------------------------------------- borders, width, batch norm
 
 
+LAYERS = {
+    "dense": lambda: nn.Linear(300, 500),
+    "1d": lambda: nn.Conv1d(60, 80, 5, padding=2, padding_mode="circular"),
+    "2d": lambda: nn.Conv2d(40, 60, 3, padding=1, padding_mode="circular", bias=False),
+    "groups": lambda: nn.Conv2d(64, 96, 3, padding=1, padding_mode="circular", groups=4),
+    "dilated": lambda: nn.Conv2d(40, 30, 3, padding=2, padding_mode="circular", dilation=2),
+    "strided": lambda: nn.Conv2d(40, 60, 3, padding=1, padding_mode="circular", stride=2),
+    "delta": lambda: nn.Conv2d(64, 64, 3, padding=1, padding_mode="circular"),
+}
+STARTS = {
+    "he": init.he_,
+    "uniform": partial(init.xavier_, distribution="uniform"),
+    "pytorch": init.pytorch_,
+    "gaussian": partial(init.gaussian_, sigma_w2=1.7, sigma_b2=0.3),
+}
+
+
+@pytest.mark.parametrize(("phi", "q"), [("relu", 1.0), ("tanh", 3.0), ("gelu", 0.4)])
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layer_factors_are_what_random_layers_do(kind, start, phi, q):
+    signal, gradient = [], []
+    own = generator(3)
+    for _ in range(5):
+        layer = LAYERS[kind]()
+        scheme = init.delta_orthogonal_ if kind == "delta" else STARTS[start]
+        scheme(layer, generator=own)
+        inputs = layer.in_features if kind == "dense" else layer.in_channels
+        shape = {"dense": (40, inputs), "1d": (2, inputs, 64)}.get(kind, (2, inputs, 8, 8))
+        z = (torch.randn(shape, generator=own) * math.sqrt(q)).requires_grad_()
+        found = theory.layer_factors(layer, phi, q=q)
+        after = layer(ACTIVATIONS[phi](z))
+        back = torch.randn(after.shape, generator=own)
+        (after * back).sum().backward()
+        signal.append(after.square().mean().item() / q / found.signal)
+        gradient.append((z.grad.square().mean() / back.square().mean()).item() / found.gradient)
+    for ratios in (signal, gradient):
+        assert np.mean(ratios) == pytest.approx(1, abs=0.04 + 3 * np.std(ratios) / 2)
+
+
+def test_layer_factors_of_the_published_starts():
+    layer = nn.Conv2d(200, 200, 3)
+    expected = {init.he_: 1, init.xavier_: 1 / 2, init.lecun_: 1 / 2, init.pytorch_: 1 / 6}
+    for scheme, factor in expected.items():
+        scheme(layer, generator=generator(0))
+        nn.init.zeros_(layer.bias)
+        assert theory.layer_factors(layer, "relu", q=5.0) == pytest.approx((factor,) * 2, rel=0.02)
+    init.orthogonal_(layer, generator=generator(0))
+    assert theory.layer_factors(layer) == pytest.approx((1, 1), rel=1e-6)
+    nn.init.constant_(layer.bias, 3.0)
+    assert theory.layer_factors(layer, q=4.0) == pytest.approx((1 + 9 / 4, 1), rel=1e-6)
+
+
 @given(st.integers(1, 12), st.integers(0, 3), st.integers(1, 6))
 @settings(deadline=None)
 def test_border_signal_is_what_a_convolution_of_squares_leaves(size, half, layers):
@@ -392,6 +447,8 @@ def test_batch_norm_factor_of_a_wide_network(name):
         (lambda: theory.c_star("tanh", 0.9), ValueError, "q\\* is 0, and what is zero has no"),
         (lambda: theory.critical_sigma_w2("gelu"), ValueError, "gelu has no critical sigma_w2"),
         (lambda: theory.critical_sigma_w2("tanh", -1), ValueError, "sigma_b2 must be"),
+        (lambda: theory.layer_factors(nn.ReLU()), TypeError, "layer must be dense or conv.*ReLU"),
+        (lambda: theory.layer_factors(nn.Linear(2, 2), q=0), ValueError, "q must be .* > 0, got 0"),
         (lambda: theory.border_signal(8, 2, 1), ValueError, "kernel_size must be odd, got 2"),
         (lambda: theory.border_signal(0, 3, 1), ValueError, "size must be at least 1, got 0"),
         (lambda: theory.border_signal(8, 3, 0), ValueError, "layers must be at least 1, got 0"),

@@ -30,6 +30,7 @@ from cnnbook.activations import Activation, as_activation
 from cnnbook.geometry import conv_output_size
 
 Init: TypeAlias = str | Callable[[nn.Module], object]
+_Normalization: TypeAlias = str | Callable[[int], nn.Module] | None
 _Layers: TypeAlias = list[tuple[str, nn.Module]]
 
 _INITS = {
@@ -203,7 +204,7 @@ def dense_stack(
     outputs: int = 10,
     *,
     activation: str | Activation = "relu",
-    normalization: str | None = None,
+    normalization: _Normalization = None,
     residual: int = 0,
     dropout: float = 0.0,
     bias: bool = True,
@@ -225,7 +226,8 @@ def dense_stack(
         outputs: Number of outputs.
         activation: A name in ``ACTIVATIONS`` (``"identity"`` for a linear network), or an
             ``Activation``.
-        normalization: ``"batch"``, ``"layer"`` or None.
+        normalization: ``"batch"``, ``"layer"``, a function from the number of units to a module,
+            or None.
         residual: Weight layers in each block; 0 for a plain network. The first and last weight
             layers belong to no block.
         dropout: Probability of zeroing an entry behind each activation.
@@ -270,7 +272,7 @@ def conv_stack(
     padding: str = "zeros",
     flatten_size: IntOrPair | None = None,
     activation: str | Activation = "relu",
-    normalization: str | None = None,
+    normalization: _Normalization = None,
     residual: int = 0,
     dropout: float = 0.0,
     bias: bool = True,
@@ -292,7 +294,8 @@ def conv_stack(
         flatten_size: Image size in pixels, n or (H, W), for an output layer that reads all
             positions; by default it reads the global average.
         activation: As in ``dense_stack``, like all that follow.
-        normalization: ``"batch"``, ``"layer"`` (over channels and positions) or None.
+        normalization: ``"batch"``, ``"layer"`` (over channels and positions), a function such as
+            ``partial(nn.GroupNorm, 4)``, or None.
         residual: Weight layers in each block.
         dropout: Probability of zeroing an entry behind each activation.
         bias: Whether weight layers have biases.
@@ -372,7 +375,7 @@ def _hidden(
     make: Callable[[int, int], nn.Module],
     sizes: Sequence[int],
     activation: str | Activation,
-    normalization: str | None,
+    normalization: _Normalization,
     residual: int,
     dropout: float,
 ) -> _Layers:
@@ -380,7 +383,11 @@ def _hidden(
     phi, p = as_activation(activation), as_probability("dropout", dropout)
     norms = _NORMS_1D if kind == "dense" else _NORMS_2D
     if normalization is not None:
-        norm = as_choice("normalization", normalization, norms, "None")
+        norm = (
+            normalization
+            if callable(normalization)
+            else as_choice("normalization", normalization, norms, "a function, None")
+        )
     span = as_int("residual", residual, 0)
 
     # groups[0] is the first weight layer; groups[i] holds weight layer i + 1 and what precedes it.

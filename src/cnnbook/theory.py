@@ -15,6 +15,7 @@ import torch
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 from scipy.stats import binom
+from torch import nn
 
 from cnnbook._arguments import IntOrPair, as_int, as_pair, as_real
 from cnnbook.activations import (
@@ -298,6 +299,62 @@ def depth_scale(activation: str | Activation, sigma_w2: float, sigma_b2: float =
     if slope <= 0:
         return 0.0
     return math.inf if slope >= 1 - _NEARLY else -1 / math.log(slope)
+
+
+class LayerFactors(NamedTuple):
+    """What a weight layer and the activation before it do to mean squares.
+
+    Attributes:
+        signal: E z² behind the layer over E z² before it, on the way forward.
+        gradient: E[(∂L/∂z)²] before the layer over that behind it, on the way back.
+    """
+
+    signal: float
+    gradient: float
+
+
+def layer_factors(
+    layer: nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d,
+    activation: str | Activation = "identity",
+    *,
+    q: float = 1.0,
+) -> LayerFactors:
+    """Predict what a layer, as it is initialised, does to the scale of signal and gradient.
+
+    The layer's weights have mean square v, and it follows φ(z) with E z² = q. An output sums
+    fan_in products, so E z² becomes v · fan_in · E[φ(√q z)²], plus the biases' mean square. A
+    gradient comes back through the weights that an input reaches, C_out/groups · kH · kW of them,
+    of which a stride of s uses one in s² on average: v · fan_back · E[φ′(√q z)²]. Equally many
+    channels on both sides, stride 1 and He's start for ReLU give 1 and 1.
+
+    Only the mean square counts, not the distribution, if weights of different outputs are
+    uncorrelated and have mean 0. Padding with zeros costs more: see ``border_signal``.
+
+    Args:
+        layer: Dense or convolutional layer, with its weights drawn.
+        activation: φ before the layer, a name in ``ACTIVATIONS`` or an ``Activation``; the identity
+            where the layer reads the input.
+        q: Mean square of the pre-activations before φ (with the identity: of the layer's input),
+            above 0.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``q`` is not above 0, or ``activation`` names none.
+
+    Source: Glorot & Bengio (2010), equations 5 and 6; He et al. (2015), equations 7 and 13.
+    """
+    if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        raise TypeError(f"layer must be dense or convolutional, got {type(layer).__name__}")
+    phi, q = as_activation(activation), as_real("q", q, above=0)
+    weight = layer.weight.detach().double()
+    square = weight.square().mean().item()
+    bias = 0.0 if layer.bias is None else layer.bias.detach().double().square().mean().item()
+    inputs = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+    fan_back = weight.numel() / inputs / math.prod(getattr(layer, "stride", ()))
+    return LayerFactors(
+        _next_q(phi, q, square * weight[0].numel(), bias) / q,
+        _chi1(phi, q, square * fan_back),
+    )
 
 
 def border_signal(size: IntOrPair, kernel_size: IntOrPair, layers: int) -> np.ndarray:
