@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -447,3 +447,64 @@ BAD_CALLS = [
 def test_bad_arguments_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+# ---------------------------------------------------------------- circular convolution
+
+
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from([(1, 1), (3, 3), (5, 3), (1, 5)]),
+    st.booleans(),
+    st.integers(1, 3),
+)
+@settings(deadline=None)
+def test_circular_convolution_is_that_of_pytorch(size, kernel, bias, images):
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    if padding[0] > size[0] or padding[1] > size[1]:
+        return  # PyTorch's padding wraps once at most
+    options = {"padding": padding, "padding_mode": "circular", "bias": bias}
+    reference = nn.Conv2d(2, 3, kernel, **options).double()
+    ours = models.CircularConv2d(2, 3, kernel, **options).double()
+    ours.load_state_dict(reference.state_dict())
+    x = torch.randn(images, 2, *size, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(images, 3, *size, dtype=torch.float64)
+    results = []
+    for layer in (reference, ours):
+        z = layer(x)
+        results.append([z, *torch.autograd.grad((z * weights).sum(), [x, *layer.parameters()])])
+    torch.testing.assert_close(results[0], results[1], rtol=1e-10, atol=1e-10)
+
+
+def test_a_stack_takes_the_class_of_its_convolutions():
+    options = {"padding": "circular", "activation": "tanh"}
+    plain = conv_stack(1, 4, 5, **options, generator=generator(0))
+    fast = conv_stack(1, 4, 5, **options, conv=models.CircularConv2d, generator=generator(0))
+    assert isinstance(fast.conv3, models.CircularConv2d)
+    x = torch.randn(3, 1, 4, 4, generator=generator(1))
+    torch.testing.assert_close(plain(x), fast(x))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kernel_size": 2, "padding": 1}, "kernel_size must be odd.*got"),
+        ({"kernel_size": 3, "padding": 0}, r"padding must be half of kernel_size \(3, 3\), got 0"),
+        (
+            {"kernel_size": 3, "padding": 1, "padding_mode": "zeros"},
+            "padding_mode must be \"circular\", got 'zeros'",
+        ),
+    ],
+)
+def test_circular_convolution_names_bad_arguments(options, message):
+    with pytest.raises(ValueError, match=message):
+        models.CircularConv2d(1, 1, **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((1, 4, 4), "x must have 4 axes"), ((1, 3, 4, 4), "must have 1 channels")],
+)
+def test_circular_convolution_takes_images_of_its_channels_only(shape, message):
+    with pytest.raises(ValueError, match=message):
+        models.CircularConv2d(1, 1, 3, padding=1)(torch.zeros(shape))
