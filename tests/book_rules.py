@@ -632,6 +632,7 @@ FLOORS = {
     "repro": 0,
     "check": 0,
     "grads": 2,
+    "verdicts": 1,
     "init": 1,
     "theory": 1,
     "data": 1,

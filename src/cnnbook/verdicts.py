@@ -1,0 +1,207 @@
+"""The rules by which the book rules on claims of the literature, one table row a claim.
+
+What can be judged depends on the kind of claim: ``calculated`` (nothing is random), ``drawn`` (a
+share of random networks, or a mean over them), ``measured`` (a mean over seeds against a band) and
+``in_order`` (an order of settings). Each returns a ``Row``, whose verdict is REPRODUCED, DIFFERS or
+UNDECIDED. Tolerances are fixed by the claim and the number of draws, never by what came out.
+"""
+
+import html
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cnnbook import check
+
+REPRODUCED, DIFFERS, UNDECIDED = "reproduced", "differs here", "undecided here"
+LEVEL = 0.99
+
+
+class Row(NamedTuple):
+    """One claim of the literature beside what the book found.
+
+    Attributes:
+        claim: What is claimed.
+        source: Who claims it.
+        claimed: The number claimed, or the statement in short.
+        ours: What the book found, with its interval where it has one.
+        within: How far the two may be apart.
+        verdict: REPRODUCED, DIFFERS or UNDECIDED.
+    """
+
+    claim: str
+    source: str
+    claimed: str
+    ours: str
+    within: str
+    verdict: str
+
+
+def calculated(
+    claim: str, source: str, claimed: str, ours: float, *, exact: float | None = None
+) -> Row:
+    """Judge a number that is not random.
+
+    Args:
+        claim: What is claimed.
+        source: Who claims it.
+        claimed: The number, as printed: its last digit tells its rounding.
+        ours: The book's.
+        exact: Largest difference, for rounding, where the claim is exact. By default half a unit of
+            the claimed number's last digit.
+
+    Raises:
+        ValueError: If ``claimed`` is no decimal number, or ``exact`` is negative.
+    """
+    theirs, tolerance = _number(claimed)
+    if exact is not None:
+        if not exact >= 0:
+            raise ValueError(f"exact must not be negative, got {exact}")
+        tolerance = exact
+    # A number given as 0.25 may be 0.255 to the last bit: the rounding of the arithmetic is free.
+    inside = abs(ours - theirs) <= tolerance * (1 + 1e-9)
+    mantissa, letter, _ = claimed.lower().partition("e")
+    digits = len(mantissa.partition(".")[2]) + (exact is None)
+    within = f"± {tolerance:g}" if exact is None else "exact"
+    verdict = REPRODUCED if inside else DIFFERS
+    return Row(claim, source, claimed, f"{ours:.{digits}{letter or 'f'}}", within, verdict)
+
+
+def drawn(
+    claim: str, source: str, claimed: str, samples: ArrayLike, *, theirs: float = math.inf
+) -> Row:
+    """Judge a share of random networks, or a mean over them, against draws of the book's own.
+
+    The difference may be four of its standard errors, plus the rounding of the claim. If a
+    measured zero would pass, the row is undecided.
+
+    Args:
+        claim: What is claimed.
+        source: Who claims it.
+        claimed: The share or mean, as printed.
+        samples: One entry per network: True or False for a share, a number for a mean.
+        theirs: How many draws the claim rests on; a formula counts as infinitely many.
+
+    Raises:
+        ValueError: If ``claimed`` is no decimal number, no share between 0 and 1 where samples are
+            True or False, ``theirs`` is below 1, or there are fewer than two samples, or one that
+            is not finite.
+    """
+    (p, rounding), values = _number(claimed), np.asarray(samples)
+    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values.astype(float)).all():
+        raise ValueError(f"samples must be two finite entries or more, got {values}")
+    if not theirs >= 1:
+        raise ValueError(f"theirs must be at least 1, got {theirs}")
+    if values.dtype == bool:
+        if not 0 <= p <= 1:
+            raise ValueError(f"claimed must be a share, between 0 and 1, got {claimed!r}")
+        spread = math.sqrt(p * (1 - p))
+    else:
+        spread = values.std(ddof=1)
+    tolerance = 4 * spread * math.sqrt(1 / len(values) + 1 / theirs) + rounding
+    ours = values.mean()
+    verdict = UNDECIDED if tolerance >= abs(p) else REPRODUCED
+    verdict = DIFFERS if abs(ours - p) > tolerance else verdict
+    return Row(claim, source, claimed, f"{ours:.3f}", f"± {tolerance:.3f}", verdict)
+
+
+def measured(
+    claim: str,
+    source: str,
+    claimed: str,
+    samples: ArrayLike,
+    low: float,
+    high: float,
+    *,
+    look: Callable[[float], str] | None = None,
+) -> Row:
+    """Judge a mean over seeds by its 99 % interval: inside the band, wholly outside, or across.
+
+    Args:
+        claim: What is claimed.
+        source: Who claims it.
+        claimed: The number or statement.
+        samples: One number per seed, at least five.
+        low: Lower end of the band; −∞ for none.
+        high: Upper end; ∞ for none.
+        look: How to write a number, for the ends of interval and band; by default three decimals,
+            and the interval as mean ± half-width.
+
+    Raises:
+        ValueError: If ``low`` is not below ``high``, there are fewer than five samples, or one is
+            not finite.
+    """
+    if not low < high:
+        raise ValueError(f"low must be below high, got {low} and {high}")
+    found = check.interval(samples, LEVEL)
+    outside = found.high < low or high < found.low
+    verdict = DIFFERS if outside else UNDECIDED
+    verdict = REPRODUCED if low <= found.low and found.high <= high else verdict
+    ours = f"{look(found.low)} to {look(found.high)}" if look else f"{found:.3f}"
+    write = look or "{:.3f}".format
+    band = f"{write(low)} to {write(high)}"
+    band = f"under {write(high)}" if low == -math.inf else band
+    band = f"over {write(low)}" if high == math.inf else band
+    return Row(claim, source, claimed, ours, band, verdict)
+
+
+def in_order(claim: str, source: str, claimed: str, *groups: ArrayLike) -> Row:
+    """Judge an order of settings by the 99 % intervals of neighbours' differences, seed by seed.
+
+    All above zero: reproduced; one wholly below: differs; else undecided. A seed with a number
+    that is not finite drops out; with fewer than five left the row is undecided.
+
+    Args:
+        claim: What is claimed.
+        source: Who claims it.
+        claimed: The numbers or statement.
+        *groups: One per setting, smallest first: one number per seed, the same seeds in each.
+
+    Raises:
+        ValueError: If there are fewer than two groups, or they differ in length.
+    """
+    rows = [np.asarray(group, dtype=float) for group in groups]
+    if len(rows) < 2 or len({row.shape for row in rows}) > 1 or rows[0].ndim != 1:
+        shapes = [row.shape for row in rows]
+        raise ValueError(f"groups must be two or more, one number per seed each, got {shapes}")
+    values = np.array(rows)
+    values = values[:, np.isfinite(values).all(axis=0)]
+    if values.shape[1] < check.MIN_SEEDS:
+        return Row(claim, source, claimed, "diverges", f"{values.shape[1]} runs", UNDECIDED)
+    steps = [check.interval(step, LEVEL) for step in np.diff(values, axis=0)]
+    verdict = DIFFERS if any(step.high < 0 for step in steps) else UNDECIDED
+    verdict = REPRODUCED if all(step.low > 0 for step in steps) else verdict
+    least = min(steps, key=lambda step: step.low)
+    means = " → ".join(f"{mean:.3f}" for mean in values.mean(axis=1))
+    return Row(claim, source, claimed, means, f"step {least:.3f}", verdict)
+
+
+def to_html(rows: Iterable[Row]) -> str:
+    """Return rows as an HTML table, each run of one source under that source."""
+    names = ("claim", "claimed", "ours", "within", "verdict")
+    lines = ["<tr>" + "".join(f"<th>{name}</th>" for name in names)]
+    for source, group in itertools.groupby(rows, key=lambda row: row.source):
+        head = f'<td colspan="5" style="text-align: left"><em>{html.escape(source)}</em></td>'
+        lines.append(f"<tr>{head}")
+        for row in group:
+            claim, _, *numbers, verdict = map(html.escape, row)
+            verdict = verdict if verdict == REPRODUCED else f"<strong>{verdict}</strong>"
+            cells = "".join(f"<td>{cell}</td>" for cell in (*numbers, verdict))
+            name = f'<td style="text-align: left; white-space: normal">{claim}</td>'
+            lines.append(f"<tr>{name}{cells}")
+    style = "width: 100%; font-size: 0.8em; font-variant-numeric: tabular-nums"
+    return f'<table style="{style}">' + "</tr>\n".join(lines) + "</tr></table>"
+
+
+def _number(text: str) -> tuple[float, float]:
+    """Return a number given as text, and half a unit of its last digit."""
+    try:
+        mantissa, _, exponent = text.lower().partition("e")
+        value = float(text)
+        return value, 0.5 * 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    except (AttributeError, ValueError):
+        raise ValueError(f"claimed must be a decimal number as text, got {text!r}") from None

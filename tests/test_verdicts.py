@@ -1,0 +1,153 @@
+"""The rules by which claims of the literature are judged."""
+
+import math
+
+import numpy as np
+import pytest
+
+from cnnbook import verdicts
+from cnnbook.verdicts import DIFFERS, REPRODUCED, UNDECIDED, calculated, drawn, in_order, measured
+
+SAY = ("a claim", "somebody")
+LINE = np.linspace(-1, 1, 9)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "ours", "verdict"),
+    [
+        ("0.25", 0.2549, REPRODUCED),
+        ("0.25", 0.255, REPRODUCED),
+        ("0.25", 0.2551, DIFFERS),
+        ("0.25", 0.2449, DIFFERS),
+        ("2", 2.4, REPRODUCED),
+        ("2", 2.6, DIFFERS),
+        ("8e-6", 8.4e-6, REPRODUCED),
+        ("8e-6", 8.6e-6, DIFFERS),
+        ("-0.170", -0.1704, REPRODUCED),
+    ],
+)
+def test_a_calculated_number_may_differ_by_half_a_unit_of_the_last_digit(claimed, ours, verdict):
+    assert calculated(*SAY, claimed, ours).verdict == verdict
+
+
+def test_an_exact_claim_allows_rounding_only():
+    row = calculated(*SAY, "1", 1 + 1e-9, exact=1e-12)
+    assert (row.verdict, row.within, row.ours) == (DIFFERS, "exact", "1")
+    assert calculated(*SAY, "1", 1 + 1e-13, exact=1e-12).verdict == REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("claimed", "ours", "text"),
+    [("0.25", 0.2512345, "0.251"), ("8e-6", 8.11e-6, "8.1e-06"), ("23", 22.96, "23.0")],
+)
+def test_ours_is_printed_with_one_digit_more_than_the_claim(claimed, ours, text):
+    assert calculated(*SAY, claimed, ours).ours == text
+
+
+def test_a_share_is_judged_by_its_standard_error():
+    """p = 1/4 from 100 draws against 400: 4·√(3/16)·√(1/100 + 1/400) = 0.1936, plus rounding."""
+    row = drawn(*SAY, "0.25", np.arange(400) < 120, theirs=100)
+    assert (row.verdict, row.within, row.ours) == (REPRODUCED, "± 0.199", "0.300")
+    assert drawn(*SAY, "0.25", np.arange(400) < 180, theirs=100).verdict == DIFFERS
+    # A formula rests on no draws: the tolerance is 4·√(3/16)/20 + 0.005 = 0.0916.
+    assert drawn(*SAY, "0.25", np.arange(400) < 120).within == "± 0.092"
+
+
+def test_a_mean_is_judged_by_the_spread_of_its_samples():
+    samples = 5 + LINE
+    row = drawn(*SAY, "5.0", samples)
+    assert row.within == f"± {4 * LINE.std(ddof=1) / 3 + 0.05:.3f}"
+    assert row.verdict == REPRODUCED
+    assert drawn(*SAY, "5.0", samples + 2).verdict == DIFFERS
+    assert drawn(*SAY, "-5.0", -samples).verdict == REPRODUCED
+
+
+def test_what_a_measured_zero_would_pass_is_undecided():
+    assert drawn(*SAY, "0.001", np.zeros(20_000, bool), theirs=20_000).verdict == UNDECIDED
+    assert drawn(*SAY, "0.001", np.arange(20_000) < 90, theirs=20_000).verdict == DIFFERS
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "within"),
+    [
+        (-3, 3, REPRODUCED, "-3.000 to 3.000"),
+        (0, 3, UNDECIDED, "0.000 to 3.000"),
+        (2, 3, DIFFERS, "2.000 to 3.000"),
+        (-math.inf, 3, REPRODUCED, "under 3.000"),
+        (2, math.inf, DIFFERS, "over 2.000"),
+    ],
+)
+def test_a_mean_over_seeds_is_judged_by_its_interval(low, high, verdict, within):
+    row = measured(*SAY, "0", LINE, low, high)
+    assert (row.verdict, row.within) == (verdict, within)
+
+
+def test_the_interval_has_99_percent():
+    """Student's t for eight degrees of freedom is 3.3554 at 99 %."""
+    half = 3.3554 * LINE.std(ddof=1) / 3
+    assert measured(*SAY, "0", LINE, -half * 1.001, half * 1.001).verdict == REPRODUCED
+    assert measured(*SAY, "0", LINE, -half * 0.999, half * 1.001).verdict == UNDECIDED
+
+
+def test_the_reader_may_choose_how_numbers_look():
+    row = measured(*SAY, "0", LINE, -2, 3, look="{:.0%}".format)
+    assert row.within == "-200% to 300%"
+    assert row.ours == "-77% to 77%"
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(4, REPRODUCED), (0, UNDECIDED), (-4, DIFFERS)])
+def test_an_order_is_judged_by_differences_seed_by_seed(shift, verdict):
+    assert in_order(*SAY, "", LINE, LINE[::-1] + shift).verdict == verdict
+
+
+def test_an_order_is_paired_and_all_its_steps_count():
+    wide = np.linspace(-100, 100, 9)
+    assert in_order(*SAY, "", wide, wide + 1 + LINE / 10).verdict == REPRODUCED
+    row = in_order(*SAY, "", LINE, LINE[::-1] + 9, LINE[::-1] + 9)
+    assert row.verdict == UNDECIDED
+    assert row.ours == "0.000 → 9.000 → 9.000"
+    assert in_order(*SAY, "", LINE, LINE[::-1] + 9, LINE + 2).verdict == DIFFERS
+
+
+def test_a_run_that_diverged_drops_out_of_its_order():
+    high = LINE + 4 + LINE**2
+    high[:4] = np.nan
+    assert in_order(*SAY, "", LINE, high).verdict == REPRODUCED
+    high[4] = np.inf
+    row = in_order(*SAY, "", LINE, high)
+    assert (row.ours, row.within, row.verdict) == ("diverges", "4 runs", UNDECIDED)
+
+
+def test_the_table_groups_by_source_and_escapes():
+    rows = [
+        calculated("a < b", "R&D", "1", 1.0),
+        calculated("c", "R&D", "1", 2.0),
+        calculated("d", "nobody", "1", 1.0),
+    ]
+    text = verdicts.to_html(rows)
+    assert text.count("<em>") == 2
+    assert "<em>R&amp;D</em>" in text
+    assert "a &lt; b" in text
+    assert text.count("<strong>differs here</strong>") == 1
+    assert text.count("<tr>") == text.count("</tr>") == 6
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: calculated(*SAY, "a half", 0.5), "claimed must be a decimal number.*'a half'"),
+        (lambda: calculated(*SAY, 0.5, 0.5), "claimed must be a decimal number as text, got 0.5"),
+        (lambda: calculated(*SAY, "1", 1.0, exact=-1), "exact must not be negative, got -1"),
+        (lambda: drawn(*SAY, "0.5", [True]), "samples must be two finite entries or more"),
+        (lambda: drawn(*SAY, "0.5", [1.0, math.nan]), "samples must be two finite entries"),
+        (lambda: drawn(*SAY, "1.5", [True, False]), "claimed must be a share.*'1.5'"),
+        (lambda: drawn(*SAY, "0.5", [True, False], theirs=0), "theirs must be at least 1, got 0"),
+        (lambda: measured(*SAY, "1", LINE, 2, 2), "low must be below high, got 2 and 2"),
+        (lambda: measured(*SAY, "1", LINE[:4], 0, 2), "at least 5 seeds"),
+        (lambda: in_order(*SAY, "1", LINE), "groups must be two or more"),
+        (lambda: in_order(*SAY, "1", LINE, LINE[1:]), "groups must be two or more"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
