@@ -72,6 +72,8 @@ def test_what_a_measured_zero_would_pass_is_undecided():
     [
         (-3, 3, REPRODUCED, "-3.000 to 3.000"),
         (0, 3, UNDECIDED, "0.000 to 3.000"),
+        (0.5, 3, UNDECIDED, "0.500 to 3.000"),
+        (-3, -0.5, UNDECIDED, "-3.000 to -0.500"),
         (2, 3, DIFFERS, "2.000 to 3.000"),
         (-math.inf, 3, REPRODUCED, "under 3.000"),
         (2, math.inf, DIFFERS, "over 2.000"),
@@ -107,6 +109,11 @@ def test_an_order_is_paired_and_all_its_steps_count():
     assert row.verdict == UNDECIDED
     assert row.ours == "0.000 → 9.000 → 9.000"
     assert in_order(*SAY, "", LINE, LINE[::-1] + 9, LINE + 2).verdict == DIFFERS
+
+
+def test_the_least_step_is_printed():
+    high = LINE[::-1] + 9
+    assert in_order(*SAY, "", LINE, high, high + 3).within == "step 3.000 ± 0.000"
 
 
 def test_a_run_that_diverged_drops_out_of_its_order():
