@@ -108,6 +108,28 @@ def test_a_recorded_table_comes_back_as_it_was(recipe):
     assert (recipe.parent / ".runs" / ".gitignore").read_text() == "*\n"
 
 
+@pytest.mark.parametrize(
+    ("grid", "spelt"),
+    [
+        ('{"a": [math.inf, -1.5]}', {"a": ["inf", -1.5]}),
+        ('[{"a": -math.inf}, {"a": 2}]', [{"a": "-inf"}, {"a": 2}]),
+    ],
+)
+def test_a_record_is_json_whatever_the_grid(tmp_path, grid, spelt):
+    path = tmp_path / "unbounded.py"
+    path.write_text(
+        f"import math\nGRID = {grid}\nSEEDS = [0]\ndef run(seed, a):\n    return {{'b': 1.0}}\n"
+    )
+    recorded.record(path)
+    assert recorded.problems(path) == []
+
+    def refuse(name):
+        raise ValueError(f"{name} is not JSON")
+
+    entry = json.loads(path.with_suffix(".json").read_text(), parse_constant=refuse)
+    assert entry["grid"] == spelt
+
+
 def test_two_workers_record_the_same(recipe):
     first = recorded.record(recipe)
     same(recorded.record(recipe, workers=2, fresh=True), first)

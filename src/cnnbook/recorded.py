@@ -87,7 +87,7 @@ def record(
         "recipe_sha256": recipe.sha256,
         "table_sha256": _files.sha256(text),
         "columns": dtypes,
-        "grid": grid,
+        "grid": _spelt(grid),
         "seeds": seeds,
         "runs": len(runs),
         "failed": int(runs["error"].notna().sum()),
@@ -96,9 +96,18 @@ def record(
         "environment": repro.environment().to_dict() | {"torch threads": 1},
     }
     _files.write(file.with_suffix(".csv"), text.encode())
-    about = json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
+    about = json.dumps(entry, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     _files.write(file.with_suffix(".json"), about.encode())
     return table
+
+
+def _spelt(value: object) -> object:
+    """Return the same with every number that JSON lacks, such as ∞, as a word."""
+    if isinstance(value, Mapping):
+        return {name: _spelt(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_spelt(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def load(path: PathLike) -> pd.DataFrame:
