@@ -27,7 +27,7 @@ GRID = [
     {"depth": 0, "start": "linear"},
     *(
         {"depth": depth, "start": start}
-        for depth in (50, 200)
+        for depth in (50, 200, 1000)
         for start in ("delta-orthogonal", "Gaussian")
     ),
 ]
