@@ -257,6 +257,8 @@ def test_asymmetric_rows():
     assert large.sum().item() == pytest.approx(expected, abs=4 * math.sqrt(units - expected))
     places = large.sum(dim=0).double().numpy()  # any entry may be chosen, the bias included
     assert stats.chisquare(places).pvalue > 1e-3
+    mean = expected / (fan_in + 1)
+    assert places[-1] == pytest.approx(mean, abs=5 * math.sqrt(mean))
     ranks = (beta.cdf(rows[large].numpy()) - beta.cdf(5 * std)) / beta.sf(5 * std)
     assert stats.kstest(ranks, "uniform").pvalue > 1e-3
     negative = rows[rows < 0].numpy()  # Gaussian entries only
