@@ -369,7 +369,7 @@ def test_border_signal_of_a_random_network():
     assert abs(np.mean(squares) - theory.border_signal(6, 3, 3)[-1]) < 5 * error
 
 
-@pytest.mark.parametrize("widths", [[20, 10, 30, 5], [50] * 13, [3, 200]])
+@pytest.mark.parametrize("widths", [[20, 10, 30, 5], [50] * 13, [3, 200], [8, 2, 1, 3]])
 def test_log_norms_of_narrow_networks(widths):
     draws, own = 4_000, generator(1)
     a = torch.randn(1, widths[0], generator=own).expand(draws, -1)

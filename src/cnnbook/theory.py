@@ -123,7 +123,7 @@ def next_q(activation: str | Activation, q: float, sigma_w2: float, sigma_b2: fl
         TypeError: If an argument has the wrong type.
         ValueError: If one is out of range.
 
-    Source: Poole et al. (2016), equation 3; for ReLU, He et al. (2015), equation 7.
+    Source: Poole et al. (2016), equation 3; for ReLU, He et al. (2015), equation 8.
     """
     phi, w, b = _layer(activation, sigma_w2, sigma_b2)
     return _next_q(phi, as_real("q", q, least=0), w, b)
@@ -341,7 +341,7 @@ def layer_factors(
         TypeError: If an argument has the wrong type.
         ValueError: If ``q`` is not above 0, or ``activation`` names none.
 
-    Source: Glorot & Bengio (2010), equations 5 and 6; He et al. (2015), equations 7 and 13.
+    Source: Glorot & Bengio (2010), equations 5 and 6; He et al. (2015), equations 7 and 12.
     """
     if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
         raise TypeError(f"layer must be dense or convolutional, got {type(layer).__name__}")
