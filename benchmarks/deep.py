@@ -8,7 +8,7 @@ second convolution's weights over that of the last, at the start, on 16 images; 
 2,000 images each. Depth 0 is a linear classifier of the same pixels, trained likewise.
 
 Run it by ``python -m cnnbook.recorded --workers 2 benchmarks/deep.py``. More depths may be added to
-GRID: time and memory grow with the depth, to 2 GB at 10,000 layers.
+GRID: time and memory grow with the depth, to 4 GB at 10,000 layers.
 
 Source: Xiao et al. (2018), who train such networks of 10,000 layers on MNIST and CIFAR-10.
 """

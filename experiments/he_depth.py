@@ -11,7 +11,7 @@ from cnnbook import models, train
 
 from ._images import images
 
-SEEDS = range(5)
+SEEDS = range(10)
 GRID = {
     "depth": (10, 20, 30),
     "init": ("he", "xavier", "pytorch"),

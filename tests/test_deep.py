@@ -9,6 +9,7 @@ from cnnbook import recorded, repro
 
 RECIPE = Path(__file__).resolve().parent.parent / "benchmarks" / "deep.py"
 TABLE = RECIPE.with_suffix(".csv")
+STARTS = RECIPE.parent.parent / "experiments" / "deep_starts.csv"
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +39,11 @@ def test_the_gradient_at_the_start_of_the_deepest_comes_out_again(deep, start):
     repro.seed_all(int(row["seed"]))
     ratio = deep.start_ratio(deep.network(int(row["depth"]), start))
     assert ratio == pytest.approx(row["start_ratio"], abs=deep.TOLERANCES["start_ratio"])
+
+
+def test_the_first_gradients_of_ten_thousand_layers_come_out_again():
+    table = recorded.load(STARTS)
+    rows = table[table["depth"] == 10_000].index[-1:].tolist()
+    found = recorded.recompute(STARTS, rows)
+    assert len(found) == 2  # of the first layer and of the second
+    assert found["inside"].all(), found.to_string()
