@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize, prune
 
 import cnnbook  # noqa: F401  (before torchvision)
 from cnnbook import init, models
@@ -26,6 +28,12 @@ PLAIN = {
     "lsuv": lambda model, **options: init.lsuv_(model, torch.randn(64, 3, 6, 6), **options),
     "fixup": lambda model, **options: init.fixup_(model, models.Residual, **options),
 }
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Start every test from the same state of PyTorch's global generator."""
+    torch.manual_seed(0)
 
 
 def network():
@@ -105,6 +113,104 @@ def test_layers_without_bias_and_of_any_dimension():
         if name not in ("lsuv", "fixup"):
             scheme(model)
             assert all((layer.weight != 0).any() for layer in model)
+
+
+def test_the_layout_in_memory_does_not_change_what_is_drawn_orthogonally():
+    x = torch.randn(16, 3, 6, 6)
+    for scheme in (
+        init.orthogonal_,
+        init.delta_orthogonal_,
+        lambda model, **options: init.lsuv_(model, x, **options),
+    ):
+        plain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2))
+        last = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+        scheme(plain, generator=generator(0))
+        scheme(last, generator=generator(0))
+        for one, two in zip(init.weight_layers(plain), init.weight_layers(last), strict=True):
+            assert torch.allclose(one.weight, two.weight, rtol=1e-5)
+            assert two.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(name, dtype):
+    model = models.dense_stack(8, 8, 4, residual=2).to(dtype)
+    if name == "lsuv":
+        init.lsuv_(model, torch.randn(64, 8, dtype=dtype), generator=generator(0))
+    else:
+        PLAIN[name](model, generator=generator(0))
+    assert all(layer.weight.dtype == dtype for layer in init.weight_layers(model))
+    if name in ("orthogonal", "delta"):
+        values = torch.linalg.svdvals(model.dense1.weight.detach().double())
+        assert torch.allclose(values, torch.ones(8).double(), atol=4 * torch.finfo(dtype).eps)
+
+
+def weight_norm_of_old(layer):
+    """Put on the hook that ``parametrizations.weight_norm`` has replaced."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return nn.utils.weight_norm(layer)
+
+
+@pytest.mark.parametrize(
+    "put_on",
+    [
+        parametrizations.weight_norm,
+        parametrizations.orthogonal,
+        parametrizations.spectral_norm,
+        weight_norm_of_old,
+        nn.utils.spectral_norm,
+        lambda layer: prune.random_unstructured(layer, "weight", 0.5),
+        lambda layer: prune.random_unstructured(layer, "bias", 0.5),
+    ],
+)
+def test_computed_weights_are_refused_by_every_scheme_before_anything_changes(put_on):
+    model = network()
+    put_on(model.block1.conv3)
+    before = copy.deepcopy(model.state_dict())
+    for scheme in PLAIN.values():
+        with pytest.raises(ValueError, match=r"but block1\.conv3 computes its .* and put it on"):
+            scheme(model)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert len(init.weight_layers(model)) == len(init.weight_layers(network()))
+
+
+def test_computed_weights_are_drawn_once_the_cause_is_gone():
+    layer = parametrizations.weight_norm(nn.Linear(6, 6))
+    init.he_(parametrize.remove_parametrizations(layer, "weight"), generator=generator(0))
+    assert torch.equal(layer.weight, init.he_(nn.Linear(6, 6), generator=generator(0)).weight)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (torch.ones(4, 4, dtype=torch.int8), "floating-point weights, got torch.int8 in block1"),
+        (
+            torch.ones(4, 4, dtype=torch.complex64),
+            "floating-point weights, got torch.complex64",
+        ),
+        (torch.ones(4, 0), r"no empty weight, got shape \(4, 0\) in block1"),
+        (torch.ones(0, 4), r"no empty weight, got shape \(0, 4\) in block1"),
+    ],
+)
+def test_weights_that_cannot_be_drawn_are_refused_before_anything_changes(weight, message):
+    model = network()
+    model.block1.conv3.weight = nn.Parameter(weight, requires_grad=False)
+    before = copy.deepcopy(model.state_dict())
+    for scheme in PLAIN.values():
+        with pytest.raises(ValueError, match=message):
+            scheme(model)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_weights_are_drawn_whether_they_require_gradients_or_not():
+    for scheme in PLAIN.values():
+        free, frozen = network(), network().requires_grad_(False)
+        for model in (free, frozen):
+            torch.manual_seed(1)
+            scheme(model)
+        for one, two in zip(init.weight_layers(free), init.weight_layers(frozen), strict=True):
+            assert torch.equal(one.weight, two.weight) and not two.weight.requires_grad
 
 
 # ---------------------------------------------------------------- variances
@@ -290,7 +396,7 @@ def test_asymmetric_conserves_the_second_moment():
 def test_lsuv_gives_every_layer_unit_variance(make):
     model, x = make(), 3 + 2 * torch.randn(64, 3, 6, 6)
     random = torch.get_rng_state()
-    init.lsuv_(model, x, tolerance=0.02, generator=generator(0))
+    init.lsuv_(model, x, tolerance=0.02, attempts=1, generator=generator(0))
     assert torch.equal(random, torch.get_rng_state())
     seen = {}
     for layer in init.weight_layers(model):
@@ -321,20 +427,34 @@ def test_lsuv_with_shared_and_idle_layers():
     assert torch.allclose(values, torch.ones(4), rtol=1e-5)
 
 
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.two.weight = self.one.weight
+
+    def forward(self, x):
+        return self.two(torch.relu(self.one(x)))
+
+
 @pytest.mark.parametrize(
-    ("model", "x", "options", "message"),
+    ("make", "x", "options", "message"),
     [
-        (nn.Linear(3, 3), torch.zeros(5, 3), {}, "x must give every layer an output that varies"),
-        (nn.Linear(3, 3), torch.full((5, 3), math.nan), {}, "output that varies"),
-        (Twice(), torch.randn(50, 4), {"attempts": 1, "tolerance": 1e-9}, "attempts must suffice"),
-        (nn.Linear(3, 3), torch.randn(5, 3), {"tolerance": 0}, "tolerance must be"),
+        (lambda: nn.Linear(3, 3), 0.0, {}, "an output that varies, but that of the model has"),
+        (lambda: nn.Linear(3, 3), math.nan, {}, "that of the model has variance nan"),
+        (Twice, None, {"attempts": 1, "tolerance": 1e-9}, "attempts must suffice .* of layer has"),
+        (lambda: nn.Linear(4, 4), None, {"tolerance": 0}, "tolerance must be"),
+        (Tied, None, {}, "a weight for each layer, .* one and two share one"),
     ],
 )
-def test_lsuv_leaves_the_model_as_it_was_when_it_fails(model, x, options, message):
+def test_lsuv_leaves_the_model_as_it_was_when_it_fails(make, x, options, message):
+    model = make().train()
     before = copy.deepcopy(model.state_dict())
-    model.train()
+    batch = torch.randn(50, 4) if x is None else torch.full((5, 3), x)
     with pytest.raises(ValueError, match=message):
-        init.lsuv_(model, x, **options)
+        init.lsuv_(model, batch, **options)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert model.training and not model._forward_hooks
 
@@ -373,6 +493,15 @@ def test_fixup_knows_the_skips_of_torchvisions_blocks():
     assert std == pytest.approx(math.sqrt(2 / 576) * 4 ** (-1 / 2), rel=0.03)
 
 
+def test_fixup_refuses_blocks_in_blocks_before_anything_changes():
+    inner = models.Residual(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    model = nn.Sequential(nn.Linear(4, 4), models.Residual(nn.Linear(4, 4), inner))
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=r"not lie in one another, but 1\.1 lies in 1$"):
+        init.fixup_(model, models.Residual)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
 def test_fixup_does_not_explode_with_depth():
     x = torch.randn(100, 32)
     for blocks in (4, 64):
@@ -391,6 +520,7 @@ def test_fixup_does_not_explode_with_depth():
     [
         (lambda: init.he_("net"), TypeError, "model must be an nn.Module, got str"),
         (lambda: init.he_(nn.ReLU()), ValueError, "model must have a dense or convolutional layer"),
+        (lambda: init.he_(nn.ConvTranspose2d(1, 1, 1)), ValueError, "that is not transposed, got"),
         (lambda: init.he_(nn.LazyLinear(3)), ValueError, "model must have been called once"),
         (lambda: init.he_(nn.Linear(2, 2), mode="fan"), ValueError, "mode must be .* fan_out, got"),
         (lambda: init.he_(nn.Linear(2, 2), distribution="t"), ValueError, "distribution must be"),

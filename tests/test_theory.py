@@ -176,11 +176,9 @@ def test_pair_means_at_the_ends():
 def test_fixed_points_are_fixed_and_approached_from_one(name, sigma_w2, sigma_b2):
     try:
         found = theory.q_star(name, sigma_w2, sigma_b2)
-    except ValueError:
-        q = 1.0
-        for _ in range(300):
-            q = theory.next_q(name, q, sigma_w2, sigma_b2)
-        assert q > theory.next_q(name, 1.0, sigma_w2, sigma_b2) * (1 - 1e-9)
+    except ValueError:  # then q grows wherever it is
+        for q in np.geomspace(1, 1e8, 300):
+            assert theory.next_q(name, q, sigma_w2, sigma_b2) > q
         return
     after = theory.next_q(name, found, sigma_w2, sigma_b2)
     assert after == pytest.approx(found, rel=1e-9, abs=1e-12)
@@ -192,6 +190,60 @@ def test_fixed_points_are_fixed_and_approached_from_one(name, sigma_w2, sigma_b2
     assert distances[-1] <= distances[0] and sorted(distances, reverse=True) == pytest.approx(
         distances, abs=1e-9
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma_w2", "sigma_b2"),
+    [("silu", 2.12542, 0.284847), ("hardswish", 2.02373, 0.420626)],
+)
+def test_a_fixed_point_close_to_an_unstable_one_is_found(name, sigma_w2, sigma_b2):
+    q = 1.0
+    for _ in range(1500):
+        q = theory.next_q(name, q, sigma_w2, sigma_b2)
+    assert theory.q_star(name, sigma_w2, sigma_b2) == pytest.approx(q, rel=1e-3)
+
+
+@given(NAMES, st.floats(0, 2))
+@settings(max_examples=15, deadline=None)
+def test_critical_weights_are_where_chi1_passes_one(name, sigma_b2):
+    below = []
+    for sigma_w2 in np.geomspace(0.05, 8, 40):
+        try:
+            below.append(theory.chi1(name, sigma_w2, sigma_b2) < 1)
+        except ValueError:  # no fixed point
+            break
+    try:
+        found = theory.critical_sigma_w2(name, sigma_b2)
+    except ValueError:
+        assert len(set(below)) <= 1
+    else:
+        assert theory.chi1(name, found, sigma_b2) == pytest.approx(1, abs=1e-6)
+
+
+# By bisection of χ₁ with fixed points found by iteration.
+@pytest.mark.parametrize(
+    ("name", "sigma_b2", "critical"),
+    [
+        ("elu", 0.1, 1.6067),
+        ("elu", 1, 1.8441),
+        ("selu", 1, 1.3177),
+        ("gelu", 0.2, 1.9707),
+        ("silu", 1, 1.9670),
+        ("mish", 0.2, 1.9497),
+        ("hardswish", 1, 1.8833),
+    ],
+)
+def test_the_edge_of_chaos_of_unbounded_activations(name, sigma_b2, critical):
+    assert theory.critical_sigma_w2(name, sigma_b2) == pytest.approx(critical, abs=1e-4)
+
+
+def test_wide_signals_through_tanh():
+    # φ′² is a spike of area 4/3 there, and the fixed point σ_w² follows.
+    for q in (1e4, 1e6, 1e12):
+        spike = 4 / 3 / math.sqrt(2 * math.pi * q)
+        assert theory.chi1("tanh", 1, q=q) == pytest.approx(spike, rel=1 / q, abs=0)
+    found = theory.critical_sigma_w2("tanh", 1e6)
+    assert found == pytest.approx(0.75 * math.sqrt(2 * math.pi * (1e6 + found)), rel=1e-3)
 
 
 @pytest.mark.parametrize(("sigma_b2", "critical"), [(0.01, 1.424), (0.05, 1.761), (0.1, 1.986)])
@@ -235,12 +287,56 @@ def test_depth_scales_of_tanh(sigma_w2, depth):
 def test_depth_scales_at_the_ends():
     assert theory.depth_scale("relu", 2.0) == math.inf
     assert theory.depth_scale("identity", 1.0) == math.inf
-    assert theory.depth_scale("relu", 1.0) == pytest.approx(1 / math.log(2))
+    assert theory.depth_scale("relu", 1.0, 0.1) == pytest.approx(1 / math.log(2))
+    assert theory.depth_scale("tanh", 0.9) == pytest.approx(-1 / math.log(0.9))
     assert theory.c_star("relu", 2.0) == 1 and theory.c_star("tanh", 3.0) == 0
     assert theory.depth_scale("tanh", 1.05, 2.01e-5) > 1e6  # as close to the edge as one trains
     assert theory.q_star("tanh", 1.05, 2.01e-5) == pytest.approx(0.0259, abs=5e-5)
     assert theory.q_star("selu", 1.0) == pytest.approx(1, abs=1e-9)
     assert theory.q_star("tanh", 1.0) == 0
+
+
+@pytest.mark.parametrize("sigma_w2", [0.5, 3.0])
+def test_without_biases_relu_makes_any_two_inputs_alike_by_a_power_of_depth(sigma_w2):
+    gaps, c = [], 0.3
+    for _ in range(128):
+        gaps.append(1 - c)
+        c = theory.next_c("relu", c, sigma_w2)
+    assert gaps[127] / gaps[63] == pytest.approx(1 / 4, rel=0.2)  # like 1/depth²
+    assert theory.c_star("relu", sigma_w2) == 1
+    assert theory.depth_scale("relu", sigma_w2) == math.inf
+
+
+CURVED = st.sampled_from(["tanh", "sigmoid", "elu", "selu", "gelu", "silu", "softplus"])
+
+
+@given(CURVED, st.floats(0.3, 4), st.floats(0.01, 1))
+@settings(max_examples=12, deadline=None)
+def test_correlations_go_where_theory_says_and_as_fast(name, sigma_w2, sigma_b2):
+    try:
+        goal = theory.c_star(name, sigma_w2, sigma_b2)
+    except ValueError:
+        return
+    gaps, c = [], 0.5
+    for _ in range(40):
+        gaps.append(c - goal)
+        c = theory.next_c(name, c, sigma_w2, sigma_b2)
+    assert abs(gaps[-1]) < abs(gaps[0]) + 1e-9
+    last = max((k for k in range(39) if abs(gaps[k]) > 1e-5), default=0)
+    scale = theory.depth_scale(name, sigma_w2, sigma_b2)
+    if abs(gaps[last]) < 1e-3 and last > 0 and scale < 20:  # near its end the fall is exponential
+        rate = gaps[last] / gaps[last - 1]
+        assert rate == pytest.approx(math.exp(-1 / scale), abs=0.03)
+
+
+@pytest.mark.parametrize(("name", "product"), [("tanh", 1), ("elu", 1), ("selu", 2)])
+def test_depth_scales_near_the_edge(name, product):
+    # There ξ (χ₁ − 1) → 1, or 2 where φ′ jumps; on the way, no step where the formula changes.
+    edge = theory.critical_sigma_w2(name, 0.05)
+    for gap in (1e-3, 1e-4, 1e-5, 1e-7):
+        excess = theory.chi1(name, edge * (1 + gap), 0.05) - 1
+        scale = theory.depth_scale(name, edge * (1 + gap), 0.05)
+        assert scale * excess == pytest.approx(product, rel=0.025)
 
 
 def wide_network(phi, sigma_w2, sigma_b2, width, layers, seed):
@@ -321,6 +417,41 @@ def test_layer_factors_are_what_random_layers_do(kind, start, phi, q):
         gradient.append((z.grad.square().mean() / back.square().mean()).item() / found.gradient)
     for ratios in (signal, gradient):
         assert np.mean(ratios) == pytest.approx(1, abs=0.04 + 3 * np.std(ratios) / 2)
+
+
+@given(
+    st.sampled_from([nn.Conv1d, nn.Conv2d]),
+    st.integers(5, 9),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.sampled_from([0, 1, 2, "same"]),
+    st.sampled_from(["zeros", "circular"]),
+    st.integers(0, 999),
+)
+@settings(max_examples=25, deadline=None)
+def test_layer_factors_count_the_border(kind, n, kernel, stride, dilation, padding, mode, seed):
+    own = generator(seed)
+    stride = 1 if padding == "same" else stride
+    how = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": mode}
+    layer = init.he_(kind(40, 50, kernel, bias=False, **how), generator=own)
+    axes = 1 if kind is nn.Conv1d else 2
+    z = torch.randn(24, 40, *[n] * axes, generator=own).requires_grad_()
+    after = layer(z)
+    back = torch.randn(after.shape, generator=own)
+    (after * back).sum().backward()
+    found = theory.layer_factors(layer, size=n)
+    assert after.square().mean().item() == pytest.approx(found.signal, rel=0.12)
+    ratio = (z.grad.square().mean() / back.square().mean()).item()
+    assert ratio == pytest.approx(found.gradient, rel=0.12)
+    assert theory.layer_factors(layer, size=[n] * axes) == found
+
+
+def test_layer_factors_agree_with_border_signal():
+    layer = init.gaussian_(nn.Conv2d(64, 64, 3, padding=1), 1.0, generator=generator(0))
+    whole, bordered = theory.layer_factors(layer), theory.layer_factors(layer, size=(28, 7))
+    left = theory.border_signal((28, 7), 3, 1)[0]
+    assert np.divide(bordered, whole) == pytest.approx([left, left], rel=1e-12)
 
 
 def test_layer_factors_of_the_published_starts():
@@ -421,6 +552,10 @@ def test_batch_norm_factor_of_a_wide_network(name):
 # ---------------------------------------------------------------- bad arguments
 
 
+EMPTY = nn.Linear(2, 1)
+EMPTY.weight = nn.Parameter(torch.empty(0, 2))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -430,7 +565,7 @@ def test_batch_norm_factor_of_a_wide_network(name):
         (lambda: safe_width(0, 0.1), ValueError, "hidden_layers must be at least 1, got 0"),
         (lambda: safe_width(3, 0), ValueError, "probability must lie strictly between 0 and 1"),
         (lambda: safe_width(3, 1.0), ValueError, r"between 0 and 1, got 1\.0"),
-        (lambda: safe_width(3, math.nan), ValueError, "between 0 and 1, got nan"),
+        (lambda: safe_width(3, math.nan), ValueError, "probability must be finite, got nan"),
         (lambda: theory.q_star("sine", 1), ValueError, "activation must be an Activation or one"),
         (lambda: theory.q_star(torch.tanh, 1), TypeError, "activation must be an Activation or"),
         (lambda: theory.q_star("tanh", -1), ValueError, "sigma_w2 must be .* > 0, got -1"),
@@ -439,7 +574,16 @@ def test_batch_norm_factor_of_a_wide_network(name):
         (lambda: theory.q_star("relu", 2), ValueError, "relu with sigma_w2 2 .*: every q is a"),
         (lambda: theory.q_star("relu", 2, 0.1), ValueError, "no fixed point, q grows without"),
         (lambda: theory.q_star("relu", 2.1), ValueError, "no fixed point, q grows without bound"),
-        (lambda: theory.q_star("gelu", 3, 0.1), ValueError, "no fixed point, q grows without"),
+        (
+            lambda: theory.q_star("gelu", 3, 0.1),
+            ValueError,
+            r"no fixed point, q grows beyond 1e\+30",
+        ),
+        (lambda: theory.q_star("tanh", 10**400), ValueError, "sigma_w2 must be finite and > 0"),
+        (lambda: theory.depth_scale("relu", 2, 0.1), ValueError, "no fixed point, q grows without"),
+        (lambda: theory.c_star("identity", 2), ValueError, "every c is a fixed point"),
+        (lambda: safe_width(3, "0.1"), TypeError, "probability must be a number, got '0.1'"),
+        (lambda: born_dead_bounds(torch.tensor(2.0), 3), TypeError, "width must be an integer"),
         (lambda: theory.chi1("tanh", 1, q=-1), ValueError, "q must be .* ≥ 0, got -1"),
         (lambda: theory.next_q("tanh", math.inf, 1), ValueError, "q must be finite"),
         (lambda: theory.next_c("tanh", 1.5, 2), ValueError, "c must lie between -1 and 1, got 1.5"),
@@ -449,6 +593,27 @@ def test_batch_norm_factor_of_a_wide_network(name):
         (lambda: theory.critical_sigma_w2("tanh", -1), ValueError, "sigma_b2 must be"),
         (lambda: theory.layer_factors(nn.ReLU()), TypeError, "layer must be dense or conv.*ReLU"),
         (lambda: theory.layer_factors(nn.Linear(2, 2), q=0), ValueError, "q must be .* > 0, got 0"),
+        (
+            lambda: theory.layer_factors(nn.LazyLinear(2)),
+            ValueError,
+            "layer must have weights, got",
+        ),
+        (lambda: theory.layer_factors(EMPTY), ValueError, r"layer must have weights, got Linear\("),
+        (
+            lambda: theory.layer_factors(nn.Linear(2, 2), size=8),
+            ValueError,
+            "size must be None for",
+        ),
+        (
+            lambda: theory.layer_factors(nn.Conv2d(1, 1, 3), size=(8, 8, 8)),
+            ValueError,
+            "size must be one integer or 2",
+        ),
+        (
+            lambda: theory.layer_factors(nn.Conv2d(1, 1, 3), size=2),
+            ValueError,
+            "size must be at least that of the layer's window, got 2",
+        ),
         (lambda: theory.border_signal(8, 2, 1), ValueError, "kernel_size must be odd, got 2"),
         (lambda: theory.border_signal(0, 3, 1), ValueError, "size must be at least 1, got 0"),
         (lambda: theory.border_signal(8, 3, 0), ValueError, "layers must be at least 1, got 0"),

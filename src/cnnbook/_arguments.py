@@ -1,6 +1,7 @@
 """Argument checks shared by the public functions: the error names argument, value and choice."""
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TypeAlias, TypeVar
@@ -20,9 +21,12 @@ def as_int(name: str, value: object, minimum: int) -> int:
         TypeError: If ``value`` is not an integer (booleans are not).
         ValueError: If it is smaller than ``minimum``.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {value!r}")
-    number = value.__index__()
     if number < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {number}")
     return number
@@ -39,11 +43,15 @@ def as_real(
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value) or value < least or value <= above:
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond 1.8e308
+        number = math.inf
+    if not math.isfinite(number) or number < least or number <= above:
         bounds = ((" and ≥", least), (" and >", above))
         limits = "".join(f"{sign} {bound:g}" for sign, bound in bounds if bound > -math.inf)
         raise ValueError(f"{name} must be finite{limits}, got {value}")
-    return float(value)
+    return number
 
 
 def as_probability(name: str, value: object) -> float:

@@ -37,7 +37,7 @@ def gaussian_mean(
     """Return E[f(z)] for z ~ N(mean, std²), to about 1e-12 for the functions of this module.
 
     Gauss–Legendre quadrature over mean ± 12 std, broken at the kinks, where a rule for smooth
-    functions such as Gauss–Hermite converges slowly.
+    functions such as Gauss–Hermite converges slowly, and at ±40: a saturating f bends between.
 
     Args:
         function: f, from a float64 tensor to one of the same shape.
@@ -52,7 +52,8 @@ def gaussian_mean(
         raise ValueError(f"mean must be finite and std finite and ≥ 0, got {mean} and {std}")
     if std == 0:
         return function(torch.tensor([mean], dtype=torch.float64)).item()
-    edges = [-12.0, 12.0, 0.0, *((kink - mean) / std for kink in kinks)]
+    breaks = (*kinks, -40.0, 40.0)
+    edges = [-12.0, 12.0, 0.0, *((point - mean) / std for point in breaks)]
     edges = sorted({edge for edge in edges if -12.0 <= edge <= 12.0})
     nodes, weights = _rule()
     total = 0.0
@@ -100,7 +101,8 @@ def gaussian_pair_mean(
         z = edges[..., :-1, None] + half * (nodes + 1)
         return z, half * weights * torch.exp(-(z**2) / 2) / _SQRT_2PI
 
-    breaks = torch.tensor([kink / std for kink in kinks], dtype=torch.float64)
+    bends = (*kinks, -40, 40) if std > 3 else kinks
+    breaks = torch.tensor([bend / std for bend in bends], dtype=torch.float64)
     ends = torch.tensor([-12.0, 0.0, 12.0], dtype=torch.float64)
     z, outer = panels(torch.cat([ends, breaks]).clamp(-12, 12).sort().values)
     z, outer = z.flatten(), outer.flatten()

@@ -3,8 +3,12 @@
 Every function changes the weight layers of any ``nn.Module`` in place, in the order of
 ``model.modules()``, and returns the model. A weight layer is a dense or convolutional one that is
 not transposed; its biases become 0 unless the scheme says otherwise, and its weight has the matrix
-form (C_out, fan_in), fan_in = C_in/groups · kH · kW. What belongs to no weight layer, such as a
-batch norm's scale, stays as it is. Draws come from ``generator``, by default PyTorch's global one.
+form (C_out, fan_in), fan_in = C_in/groups · kH · kW, and is drawn whether it requires a gradient or
+not. What belongs to no weight layer, such as a batch norm's scale, stays as it is. Draws come from
+``generator``, by default PyTorch's global one.
+
+Every scheme raises a ``ValueError``, before anything changes, where a weight is empty or not
+floating point, or where weight norm, pruning or the like computes a weight or bias from others.
 """
 
 import math
@@ -18,7 +22,6 @@ from cnnbook._arguments import as_choice, as_int, as_real
 
 WeightLayer: TypeAlias = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 _Model = TypeVar("_Model", bound=nn.Module)
-_Draw: TypeAlias = Callable[[Tensor, float], object]
 
 # Lu et al. (2020), section 3.2: the standard deviation times √fan_in that makes E z² the same
 # from layer to layer when one entry of each row, bias included, is drawn from Beta(2, 1).
@@ -30,15 +33,18 @@ def weight_layers(model: nn.Module) -> list[WeightLayer]:
 
     Raises:
         TypeError: If ``model`` is no ``nn.Module``.
-        ValueError: If it has none, or one whose weight is not yet there or no floating-point one.
+        ValueError: If it has none, or one whose weight is not yet there.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module, got {type(model).__name__}")
     layers = [part for part in model.modules() if isinstance(part, WeightLayer)]
     if not layers:
-        raise ValueError(f"model must have a dense or convolutional layer, got {model!r}")
+        raise ValueError(
+            f"model must have a dense or convolutional layer that is not transposed, got {model!r}"
+        )
     for layer in layers:
-        if isinstance(layer.weight, nn.parameter.UninitializedParameter):
+        # Not layer.weight, which a parametrisation would compute, and spectral norm change by it.
+        if isinstance(layer._parameters.get("weight"), nn.parameter.UninitializedParameter):
             raise ValueError(f"model must have been called once, since it holds {layer!r}")
     return layers
 
@@ -189,8 +195,8 @@ def orthogonal_(
     """
     factor = as_real("gain", gain, above=0)
     for layer in _start(model, generator):
-        for part in layer.weight.chunk(_groups(layer)):
-            nn.init.orthogonal_(part, factor, generator=generator)
+        for part in layer.weight.detach().chunk(_groups(layer)):
+            part.copy_(_orthogonal(part, factor, generator))
         _zero_bias(layer)
     return model
 
@@ -230,11 +236,8 @@ def delta_orthogonal_(
     for layer in layers:
         _, _, *kernel = layer.weight.shape
         centre = (slice(None), slice(None), *(size // 2 for size in kernel))
-        with torch.no_grad():
-            layer.weight.zero_()
-            for part in layer.weight.chunk(_groups(layer)):
-                matrix = torch.empty_like(part[centre])
-                part[centre] = nn.init.orthogonal_(matrix, factor, generator=generator)
+        for part in layer.weight.detach().zero_().chunk(_groups(layer)):
+            part[centre] = _orthogonal(part[centre], factor, generator)
         _zero_bias(layer)
     return model
 
@@ -295,8 +298,9 @@ def lsuv_(
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If one is out of range, ``model`` has no weight layer, or a layer's output has
-            no variance, or none that comes within ``tolerance``. The model is left as it was.
+        ValueError: If one is out of range, ``model`` has no weight layer, or two that share one
+            weight, or a layer's output has no variance, or none that comes within ``tolerance``.
+            The model is left as it was.
 
     Source: Mishkin & Matas (2016), algorithm 1.
     """
@@ -305,7 +309,13 @@ def lsuv_(
     if not isinstance(x, Tensor):
         raise TypeError(f"x must be a torch.Tensor, got {type(x).__name__}")
     layers = _start(model, generator)
-    names = {layer: name for name, layer in model.named_modules()}
+    owners: dict[Tensor, WeightLayer] = {}
+    for layer in layers:
+        if owners.setdefault(layer.weight, layer) is not layer:
+            raise ValueError(
+                "model must have a weight for each layer, as one cannot give two outputs variance "
+                f"1, but {_name(model, owners[layer.weight])} and {_name(model, layer)} share one"
+            )
     before = [parameter.detach().clone() for layer in layers for parameter in layer.parameters()]
     modes = {part: part.training for part in model.modules()}
     try:
@@ -318,8 +328,8 @@ def lsuv_(
                     break
                 if not (math.isfinite(variance) and variance > 0):
                     raise ValueError(
-                        f"x must give every layer an output that varies, but {names[layer]} has "
-                        f"variance {variance}"
+                        "x must give every layer an output that varies, but that of "
+                        f"{_name(model, layer)} has variance {variance}"
                     )
                 with torch.no_grad():
                     layer.weight /= math.sqrt(variance)
@@ -328,7 +338,7 @@ def lsuv_(
                 if not abs(variance - 1) <= near:
                     raise ValueError(
                         f"attempts must suffice for variance 1, but after {most} the output of "
-                        f"{names[layer]} has {variance:.3g}"
+                        f"{_name(model, layer)} has {variance:.3g}"
                     )
     except BaseException:
         parameters = (parameter for layer in layers for parameter in layer.parameters())
@@ -352,8 +362,9 @@ def fixup_(
 
     He's weights everywhere, biases 0. In each block of L, whose branch has m weight layers, those
     but the last are multiplied by L^(−1/(2m − 2)), and the last one is set to zero, so that the
-    block begins as the identity; so is the network's last weight layer. These are rules 1 and 2 of
-    the paper. Rule 3 adds scalar biases and a scale to the network, which no initialisation can.
+    block begins as the identity; so is the network's last weight layer, in the order of
+    ``model.modules()``. These are rules 1 and 2 of the paper. Rule 3 adds scalar biases and a scale
+    to the network, which no initialisation can.
 
     Args:
         model: Any module with residual blocks.
@@ -364,7 +375,8 @@ def fixup_(
 
     Raises:
         TypeError: If ``blocks`` is not a class or a tuple of classes.
-        ValueError: If ``model`` has no block of these classes with a weight layer in its branch.
+        ValueError: If ``model`` has no block of these classes with a weight layer in its branch,
+            or one that lies in another.
 
     Source: Zhang, Dauphin & Ma (2019), section 3.
     """
@@ -372,8 +384,15 @@ def fixup_(
     if not classes or not all(isinstance(c, type) and issubclass(c, nn.Module) for c in classes):
         raise TypeError(f"blocks must be a class of modules or a tuple of such, got {blocks!r}")
     layers = _start(model, generator)
-    found = [_branch(part) for part in model.modules() if isinstance(part, classes)]
-    branches = [branch for branch in found if branch]
+    found = [part for part in model.modules() if isinstance(part, classes)]
+    for block in found:
+        for part in block.modules():
+            if part is not block and isinstance(part, classes):
+                raise ValueError(
+                    "blocks must not lie in one another, but "
+                    f"{_name(model, part)} lies in {_name(model, block)}"
+                )
+    branches = [branch for branch in map(_branch, found) if branch]
     if not branches:
         names = ", ".join(c.__name__ for c in classes)
         raise ValueError(f"model must have a block of class {names} with a weight layer in it")
@@ -426,6 +445,13 @@ def _uniform(weight: Tensor, std: float, generator: torch.Generator | None) -> N
 _DRAWS = {"normal": _normal, "uniform": _uniform}
 
 
+def _orthogonal(like: Tensor, gain: float, generator: torch.Generator | None) -> Tensor:
+    """Draw for a weight of any strides and precision: contiguous, as QR is for float32 and up."""
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    matrix = torch.empty(like.shape, dtype=dtype, device=like.device)
+    return nn.init.orthogonal_(matrix, gain, generator=generator)
+
+
 def _fans(layer: WeightLayer) -> tuple[int, int]:
     """Return fan_in and fan_out: weights that reach an output, and that an input reaches."""
     out, before, *kernel = layer.weight.shape
@@ -442,10 +468,40 @@ def _zero_bias(layer: WeightLayer) -> None:
 
 
 def _start(model: nn.Module, generator: object) -> list[WeightLayer]:
-    """Return the weight layers, after a look at the arguments that all schemes take."""
+    """Return the weight layers, after a look at what all schemes take.
+
+    Raises:
+        TypeError: If ``model`` is no module, or ``generator`` no generator.
+        ValueError: If ``model`` has no weight layer, or one that cannot be drawn: its weight is
+            lazy, empty, not floating point, or computed from others, or its bias is computed.
+    """
     if not (generator is None or isinstance(generator, torch.Generator)):
         raise TypeError(f"generator must be a torch.Generator or None, got {generator!r}")
-    return weight_layers(model)
+    layers = weight_layers(model)
+    for layer in layers:
+        if not {"weight", "bias"} <= layer._parameters.keys():
+            raise ValueError(
+                "model must be initialised before weight norm, pruning or the like is put on, but "
+                f"{_name(model, layer)} computes its weight or bias from other tensors: take that "
+                "off, initialise, and put it on again"
+            )
+        weight = layer.weight
+        if not weight.is_floating_point():
+            raise ValueError(
+                f"model must have floating-point weights, got {weight.dtype} in "
+                f"{_name(model, layer)}"
+            )
+        if not weight.numel():
+            raise ValueError(
+                f"model must have no empty weight, got shape {tuple(weight.shape)} in "
+                f"{_name(model, layer)}"
+            )
+    return layers
+
+
+def _name(model: nn.Module, part: nn.Module) -> str:
+    """Return the name that a message gives to a part of the model, or to the model itself."""
+    return next(name for name, other in model.named_modules() if other is part) or "the model"
 
 
 def _called(model: nn.Module, layers: list[WeightLayer], x: Tensor) -> list[WeightLayer]:

@@ -2,17 +2,18 @@
 
 Mean-field predictions are for wide networks whose weights are independent with mean 0 and variance
 σ_w²/fan_in, and whose biases have variance σ_b². There q is the second moment of a
-pre-activation, and c the correlation of the pre-activations of two inputs.
+pre-activation, and c the correlation of the pre-activations of two inputs. Gaussian means are by
+Gauss–Legendre quadrature between the activation's kinks, at which Gauss–Hermite would stumble.
 """
 
 import math
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Iterator, Sequence
+from itertools import count, pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import digamma, polygamma
 from scipy.stats import binom
 from torch import nn
@@ -97,15 +98,16 @@ def safe_width(hidden_layers: int, probability: float) -> int:
         probability: Largest acceptable P(born dead), between 0 and 1.
 
     Raises:
-        TypeError: If ``hidden_layers`` is no integer.
-        ValueError: If it is below 1, or ``probability`` is not strictly between 0 and 1.
+        TypeError: If ``hidden_layers`` is no integer, or ``probability`` no number.
+        ValueError: If one is below 1, or the other is not strictly between 0 and 1.
 
     Source: Lu, Shin, Su & Karniadakis (2020).
     """
     layers = as_int("hidden_layers", hidden_layers, 1)
-    if not 0 < probability < 1:
+    most = as_real("probability", probability)
+    if not 0 < most < 1:
         raise ValueError(f"probability must lie strictly between 0 and 1, got {probability}")
-    return next(n for n in count(1) if _dead_on_one(n, layers) <= probability)
+    return next(n for n in count(1) if _dead_on_one(n, layers) <= most)
 
 
 def next_q(activation: str | Activation, q: float, sigma_w2: float, sigma_b2: float = 0.0) -> float:
@@ -141,7 +143,7 @@ def q_star(activation: str | Activation, sigma_w2: float, sigma_b2: float = 0.0)
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If one is out of range, if q grows without bound, or if every q is a fixed
+        ValueError: If one is out of range, if there is none up to 1e30, or if every q is a fixed
             point, as for ReLU with σ_w² = 2 and no biases.
 
     Source: Poole et al. (2016), equation 3.
@@ -203,23 +205,15 @@ def critical_sigma_w2(activation: str | Activation, sigma_b2: float = 0.0) -> fl
     """
     phi, _, b = _layer(activation, 1.0, sigma_b2)
     if _is_homogeneous(phi):
-        return 1 / phi.derivative_second_moment
-
-    def excess(log_w2: float) -> float:
-        w = math.exp(log_w2)
-        try:
-            return math.log(_chi1(phi, _q_star(phi, w, b), w))
-        except _NoFixedPoint:
-            return math.nan
-
-    grid = np.linspace(*np.log(_SIGMA_W2_RANGE), 40)
-    values = [excess(point) for point in grid]
-    for low, high, left, right in zip(grid, grid[1:], values, values[1:], strict=False):
-        if left <= 0 < right:
-            return math.exp(brentq(excess, low, high, xtol=1e-14))
+        found = [1 / max(phi.derivative_second_moment, 1e-300)]
+    else:
+        found = list(_critical_points(phi, b))
+    least, largest = _SIGMA_W2_RANGE
+    if found := [w for w in found if least <= w <= largest]:
+        return min(found)
     raise ValueError(
-        f"activation {phi.name} has no critical sigma_w2 between {_SIGMA_W2_RANGE[0]:g} and "
-        f"{_SIGMA_W2_RANGE[1]:g} with sigma_b2 {b:g}"
+        f"activation {phi.name} has no critical sigma_w2 between {least:g} and {largest:g} with "
+        f"sigma_b2 {b:g}"
     )
 
 
@@ -252,7 +246,8 @@ def next_c(activation: str | Activation, c: float, sigma_w2: float, sigma_b2: fl
 def c_star(activation: str | Activation, sigma_w2: float, sigma_b2: float = 0.0) -> float:
     """Return the correlation that two different inputs approach with depth.
 
-    It is 1 in the ordered phase and at its edge, and below 1 in chaos.
+    It is 1 in the ordered phase and at its edge (closer than 1e-7 no difference is seen), and below
+    1 in chaos. For ReLU and other homogeneous φ without biases it is 1 at any σ_w².
 
     Args:
         activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
@@ -261,7 +256,8 @@ def c_star(activation: str | Activation, sigma_w2: float, sigma_b2: float = 0.0)
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If one is out of range, or there is no fixed point q* above 0.
+        ValueError: If one is out of range, if there is no fixed point q* above 0, or if every
+            correlation is a fixed point, as for the identity without biases.
 
     Source: Poole et al. (2016), section 2.
     """
@@ -273,7 +269,12 @@ def depth_scale(activation: str | Activation, sigma_w2: float, sigma_b2: float =
     """Return ξ_c, the number of layers in which the difference of c from c* falls by e.
 
     −1/ln χ₁ in the ordered phase; in chaos −1/ln(σ_w² E[φ′(u₁) φ′(u₂)]) at correlation c*; infinite
-    where χ₁ = 1. Schoenholz et al. find networks trainable down to about 6 ξ_c layers.
+    where χ₁ = 1. Where χ₁ is above 1 by less than 1e-4, it is the leading order in that difference,
+    right to half a percent. Schoenholz et al. find networks trainable down to about 6 ξ_c layers.
+
+    For homogeneous φ without biases, such as ReLU, it is infinite at any σ_w²: the norms grow or
+    fade, but correlations go to 1 by a power of depth. Where q* is 0, there is no correlation left,
+    and −1/ln χ₁ is the number of layers in which signals and gradients fade by e.
 
     Args:
         activation: φ, a name in ``ACTIVATIONS`` or an ``Activation``.
@@ -287,15 +288,15 @@ def depth_scale(activation: str | Activation, sigma_w2: float, sigma_b2: float =
     Source: Schoenholz et al. (2017), equation 9.
     """
     phi, w, b = _layer(activation, sigma_w2, sigma_b2)
-    q = (
-        1.0
-        if _is_homogeneous(phi) and w * phi.derivative_second_moment <= 1
-        else _q_star(phi, w, b)
-    )
-    slope = _chi1(phi, q, w)
-    if slope > 1 + _NEARLY:
-        c = _c_star(phi, q, w, b)
-        slope = w * gaussian_pair_mean(phi.derivative, math.sqrt(q), c, phi.kinks)
+    q = 1.0 if _is_homogeneous(phi) and b == 0 else _q_star(phi, w, b)
+    slope = _chi1(phi, q, w) if q == 0 else _slope(phi, 1.0, q, w, b)
+    # Next to the edge c* is too close to 1 for quadrature. What turns the map of c down from its
+    # slope there is a power of 1 − c: the second, or the 1.5th where φ′ jumps.
+    near, power = (1e-4, 1.5) if _derivative_jumps(phi) else (1e-5, 2)
+    if slope > 1 + near:
+        slope = _slope(phi, _c_star(phi, q, w, b), q, w, b)
+    elif slope > 1 + _NEARLY:
+        slope -= power * (slope - 1)
     if slope <= 0:
         return 0.0
     return math.inf if slope >= 1 - _NEARLY else -1 / math.log(slope)
@@ -318,6 +319,7 @@ def layer_factors(
     activation: str | Activation = "identity",
     *,
     q: float = 1.0,
+    size: IntOrPair | None = None,
 ) -> LayerFactors:
     """Predict what a layer, as it is initialised, does to the scale of signal and gradient.
 
@@ -328,7 +330,9 @@ def layer_factors(
     channels on both sides, stride 1 and He's start for ReLU give 1 and 1.
 
     Only the mean square counts, not the distribution, if weights of different outputs are
-    uncorrelated and have mean 0. Padding with zeros costs more: see ``border_signal``.
+    uncorrelated and have mean 0. At an image's border part of the windows lies on zeros, or there
+    are fewer windows: ``size`` has that counted, for signals and gradients that enter with the same
+    mean square everywhere. For many layers with zero padding see ``border_signal``.
 
     Args:
         layer: Dense or convolutional layer, with its weights drawn.
@@ -336,24 +340,31 @@ def layer_factors(
             where the layer reads the input.
         q: Mean square of the pre-activations before φ (with the identity: of the layer's input),
             above 0.
+        size: Size in pixels of the images that a convolution reads, one number for all axes or one
+            for each; by default they have no border.
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If ``q`` is not above 0, or ``activation`` names none.
+        ValueError: If ``q`` is not above 0, ``activation`` names none, ``size`` is given for a
+            dense layer or is smaller than its window, or the layer has no weights yet, or none.
 
-    Source: Glorot & Bengio (2010), equations 5 and 6; He et al. (2015), equations 7 and 12.
+    Source: Glorot & Bengio (2010), equations 5 and 6; He et al. (2015), equations 7 and 12; the
+    border is derived here.
     """
     if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
         raise TypeError(f"layer must be dense or convolutional, got {type(layer).__name__}")
     phi, q = as_activation(activation), as_real("q", q, above=0)
+    if isinstance(layer.weight, nn.parameter.UninitializedParameter) or not layer.weight.numel():
+        raise ValueError(f"layer must have weights, got {layer!r}")
     weight = layer.weight.detach().double()
     square = weight.square().mean().item()
     bias = 0.0 if layer.bias is None else layer.bias.detach().double().square().mean().item()
     inputs = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
     fan_back = weight.numel() / inputs / math.prod(getattr(layer, "stride", ()))
+    forward, back = (1.0, 1.0) if size is None else _border(layer, size)
     return LayerFactors(
-        _next_q(phi, q, square * weight[0].numel(), bias) / q,
-        _chi1(phi, q, square * fan_back),
+        _next_q(phi, q, square * weight[0].numel() * forward, bias) / q,
+        _chi1(phi, q, square * fan_back * back),
     )
 
 
@@ -378,6 +389,8 @@ def border_signal(size: IntOrPair, kernel_size: IntOrPair, layers: int) -> np.nd
     Raises:
         TypeError: If an argument is no integer, or pair of them.
         ValueError: If one is below 1, or ``kernel_size`` is even.
+
+    Source: derived here; the factor is the largest eigenvalue of a tridiagonal Toeplitz matrix.
     """
     area, kernel = as_pair("size", size, 1), as_pair("kernel_size", kernel_size, 1)
     number = as_int("layers", layers, 1)
@@ -500,21 +513,87 @@ def _q_star(phi: Activation, w: float, b: float) -> float:
         raise _NoFixedPoint(f"{where}: no fixed point, q grows without bound")
 
     def growth(log_q: float) -> float:
-        return math.log(_next_q(phi, math.exp(log_q), w, b)) - log_q
+        after = _next_q(phi, math.exp(log_q), w, b)
+        return math.log(after) - log_q if after else -math.inf
+
+    def fixed(low: float, high: float) -> float:
+        return math.exp(
+            brentq(growth, low, high, xtol=1e-14) if growth(low) * growth(high) < 0 else low
+        )
 
     if abs(growth(0.0)) <= _NEARLY:
         return 1.0
     sign = math.copysign(1.0, growth(0.0))
-    last = math.log(_LARGEST_Q if sign > 0 else _LEAST_Q)
-    here = 0.0
-    while sign * here < sign * last:
-        there = here + sign * math.log(4)
-        if -sign * growth(there) > _NEARLY:
-            return math.exp(brentq(growth, here, there, xtol=1e-14))
-        here = there
+    steps = np.arange(0, abs(math.log(_LARGEST_Q if sign > 0 else _LEAST_Q)), math.log(4)) * sign
+    # Walk until the sign changes. Where it might change twice within a step, look at the dip.
+    walked = [(0.0, sign * growth(0.0))]
+    for there in steps[1:]:
+        walked.append((there, sign * growth(there)))
+        (before, high), (here, low), (_, new) = (walked[0], *walked)[-3:]
+        if math.inf > high > low <= new < math.inf:
+            span = sorted((before, there))
+            dip = minimize_scalar(lambda x: sign * growth(x), bounds=span, method="bounded").x
+            if -sign * growth(dip) > _NEARLY:
+                return fixed(before, dip)
+        if -new > _NEARLY:
+            return fixed(here, there)
     if sign > 0:
-        raise _NoFixedPoint(f"{where}: no fixed point, q grows without bound")
+        raise _NoFixedPoint(f"{where}: no fixed point, q grows beyond {_LARGEST_Q:g}")
     return 0.0
+
+
+def _critical_points(phi: Activation, b: float) -> Iterator[float]:
+    """Yield each σ_w² whose fixed point q*, if it is approached from 1, has χ₁ = 1.
+
+    It takes q for the variable: σ_w² = (q − σ_b²)/E[φ²] makes it a fixed point.
+    """
+
+    def sigma_w2(log_rise: float) -> tuple[float, float]:
+        q = b + math.exp(log_rise)
+        return q, math.exp(log_rise) / _next_q(phi, q, 1.0, 0.0)
+
+    def excess(log_rise: float) -> float:
+        return math.log(_chi1(phi, *sigma_w2(log_rise)))
+
+    candidates = [1 / _chi1(phi, 0.0, 1.0)] if b == 0 else []  # q* = 0
+    least = _SIGMA_W2_RANGE[0] * _next_q(phi, b, 1.0, 0.0) if b else 1e-6
+    grid = np.arange(math.log(least), math.log(1e12 * max(1.0, b)), 0.2)
+    for (low, left), (high, right) in pairwise((point, excess(point)) for point in grid):
+        if left * right < 0:
+            candidates.append(sigma_w2(brentq(excess, low, high, xtol=1e-14))[1])
+    for w in candidates:
+        try:
+            if abs(_chi1(phi, _q_star(phi, w, b), w) - 1) < 1e-6:
+                yield w
+        except _NoFixedPoint:
+            continue
+
+
+def _border(layer: nn.Module, size: IntOrPair) -> tuple[float, float]:
+    """Return the factors by which a border lessens signal and gradient, as means over positions.
+
+    Both count the pairs of a window's tap and a pixel that it reads: the signal by window and tap,
+    the gradient by pixel, relative to an image without border.
+    """
+    if isinstance(layer, nn.Linear):
+        raise ValueError(f"size must be None for a dense layer, got {size}")
+    kernel, forward, back = layer.kernel_size, 1.0, 1.0
+    sizes = size if isinstance(size, Sequence) else [size] * len(kernel)
+    if len(sizes) != len(kernel):
+        raise ValueError(f"size must be one integer or {len(kernel)}, got {size!r}")
+    for axis, (n, k) in enumerate(zip(sizes, kernel, strict=True)):
+        n, stride, reach = as_int("size", n, 1), layer.stride[axis], layer.dilation[axis] * (k - 1)
+        low = high = layer.padding[axis] if not isinstance(layer.padding, str) else 0
+        if layer.padding == "same":
+            low, high = reach // 2, reach - reach // 2
+        starts = np.arange(-low, n + high - reach, stride)
+        if not len(starts):
+            raise ValueError(f"size must be at least that of the layer's window, got {size!r}")
+        taps = starts[:, None] + layer.dilation[axis] * np.arange(k)
+        inside = taps.size if layer.padding_mode != "zeros" else ((taps >= 0) & (taps < n)).sum()
+        forward *= inside / taps.size
+        back *= inside * stride / (n * k)
+    return float(forward), float(back)
 
 
 def _pair_q(phi: Activation, w: float, b: float) -> float:
@@ -535,13 +614,34 @@ def _next_c(phi: Activation, c: float, q: float, w: float, b: float) -> float:
     return covariance / _next_q(phi, q, w, b)
 
 
+def _slope(phi: Activation, c: float, q: float, w: float, b: float) -> float:
+    """Return the slope of ``next_c`` at c."""
+    if c == 1:
+        slope = _chi1(phi, q, w)
+    else:
+        slope = w * gaussian_pair_mean(phi.derivative, math.sqrt(q), c, phi.kinks)
+    return slope * q / _next_q(phi, q, w, b)
+
+
+def _derivative_jumps(phi: Activation) -> bool:
+    kinks = torch.tensor(phi.kinks, dtype=torch.float64)
+    return not torch.allclose(phi.derivative(kinks - 1e-9), phi.derivative(kinks + 1e-9), atol=1e-6)
+
+
 def _c_star(phi: Activation, q: float, w: float, b: float) -> float:
-    if _chi1(phi, q, w) <= 1 + _NEARLY:
+    def rise(c: float) -> float:
+        return _next_c(phi, c, q, w, b) - c
+
+    # The map is convex on [0, 1], starts at or above 0, and ends at 1.
+    starts_at_0 = rise(0.0) <= _NEARLY
+    if _slope(phi, 1.0, q, w, b) <= 1 + _NEARLY:
+        if starts_at_0 and _is_homogeneous(phi):
+            raise _NoFixedPoint(f"activation {phi.name} without biases: every c is a fixed point")
         return 1.0
-    # The map is convex on [0, 1], ends at 1 with a slope above 1, and starts at or above 0.
-    if _next_c(phi, 0.0, q, w, b) <= _NEARLY:
+    if starts_at_0:
         return 0.0
-    return brentq(lambda c: _next_c(phi, c, q, w, b) - c, 0.0, 1 - 1e-7, xtol=1e-13)
+    last = 1 - 1e-7
+    return brentq(rise, 0.0, last, xtol=1e-13) if rise(last) < 0 else 1.0
 
 
 def _dead_on_one(width: int, hidden_layers: int) -> float:
