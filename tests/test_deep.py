@@ -1,4 +1,4 @@
-"""The recorded benchmark of the deepest networks, of which only the cheap parts can be repeated."""
+"""The recorded networks of up to ten thousand layers, of which the cheap parts are repeated."""
 
 import importlib.util
 from pathlib import Path
@@ -7,41 +7,58 @@ import pytest
 
 from cnnbook import recorded, repro
 
-RECIPE = Path(__file__).resolve().parent.parent / "benchmarks" / "deep.py"
-TABLE = RECIPE.with_suffix(".csv")
-STARTS = RECIPE.parent.parent / "experiments" / "deep_starts.csv"
+ROOT = Path(__file__).resolve().parent.parent
+DEEPEST = ROOT / "benchmarks" / "deep.py"
+TRAINING = ROOT / "experiments" / "deep_training.py"
+STARTS = ROOT / "experiments" / "deep_starts.csv"
 
 
-@pytest.fixture(scope="module")
-def deep():
-    spec = importlib.util.spec_from_file_location("deep", RECIPE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def module(recipe):
+    spec = importlib.util.spec_from_file_location("recipe", recipe)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
 
 
-def test_the_table_is_complete_and_made_by_its_recipe():
-    assert recorded.problems(RECIPE) == []
+def assert_first_gradient(recipe, row, point):
+    """Draw the network of a recorded row again and compare its first gradients."""
+    repro.seed_all(int(row["seed"]))
+    ratio = recipe.start_ratio(recipe.network(int(row["depth"]), point))
+    assert ratio == pytest.approx(row["start_ratio"], abs=recipe.TOLERANCES["start_ratio"])
 
 
-def test_runs_of_the_shallow_networks_come_out_in_their_bands():
-    table = recorded.load(TABLE)
-    rows = [table[table["depth"] == depth].index[-1] for depth in (0, 50)]
-    found = recorded.recompute(TABLE, rows)
-    assert found["inside"].all(), found.to_string()
+def test_the_table_of_the_deepest_is_complete_and_made_by_its_recipe():
+    assert recorded.problems(DEEPEST) == []
+
+
+def test_it_has_a_thousand_layers_and_ten_thousand_with_five_seeds():
+    table = recorded.load(DEEPEST.with_suffix(".csv"))
+    seeds = table.groupby(["q_star", "depth"])["seed"].nunique().unstack()
+    assert (seeds[[1000, 10_000]] >= 5).all(axis=None), seeds.to_string()
+
+
+@pytest.mark.parametrize("q_star", [0.0035, 0.0259])
+def test_the_first_gradient_of_ten_thousand_layers_comes_out_again(q_star):
+    table = recorded.load(DEEPEST.with_suffix(".csv"))
+    row = table[(table["depth"] == 10_000) & (table["q_star"] == q_star)].iloc[0]
+    assert_first_gradient(module(DEEPEST), row, q_star)
 
 
 @pytest.mark.parametrize("start", ["delta-orthogonal", "Gaussian"])
-def test_the_gradient_at_the_start_of_the_deepest_comes_out_again(deep, start):
-    table = recorded.load(TABLE)
-    part = table[table["start"] == start]
-    row = part[part["depth"] == part["depth"].max()].iloc[0]
-    repro.seed_all(int(row["seed"]))
-    ratio = deep.start_ratio(deep.network(int(row["depth"]), start))
-    assert ratio == pytest.approx(row["start_ratio"], abs=deep.TOLERANCES["start_ratio"])
+def test_the_first_gradient_of_a_thousand_layers_comes_out_again(start):
+    table = recorded.load(TRAINING.with_suffix(".csv"))
+    row = table[(table["depth"] == 1000) & (table["start"] == start)].iloc[0]
+    assert_first_gradient(module(TRAINING), row, start)
 
 
-def test_the_first_gradients_of_ten_thousand_layers_come_out_again():
+def test_a_run_of_fifty_layers_comes_out_in_its_band():
+    csv = TRAINING.with_suffix(".csv")
+    table = recorded.load(csv)
+    found = recorded.recompute(csv, [table[table["depth"] == 50].index[-1]])
+    assert found["inside"].all(), found.to_string()
+
+
+def test_the_first_gradients_under_a_head_on_the_mean_come_out_again():
     table = recorded.load(STARTS)
     rows = table[table["depth"] == 10_000].index[-1:].tolist()
     found = recorded.recompute(STARTS, rows)
