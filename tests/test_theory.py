@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -204,6 +204,7 @@ def test_a_fixed_point_close_to_an_unstable_one_is_found(name, sigma_w2, sigma_b
 
 
 @given(NAMES, st.floats(0, 2))
+@example("elu", 0.1)
 @settings(max_examples=15, deadline=None)
 def test_critical_weights_are_where_chi1_passes_one(name, sigma_b2):
     below = []
