@@ -9,10 +9,8 @@ convolution's weights over that of the last.
 Source: Xiao et al. (2018), whose start delta-orthogonal is.
 """
 
-from torch import nn
-from torch.nn import functional as F
-
-from ._edge import network, thumbnails
+from ._edge import gradient_norms, network
+from ._thumbnails import thumbnails
 
 SEEDS = range(10)
 BATCH = 16
@@ -34,10 +32,7 @@ TOLERANCES = {"first": 0.01, "second": 0.01}
 
 def run(seed, depth, start, head, images):
     """Take one gradient."""
-    x, y = (part[:BATCH] for part in thumbnails())
+    x, y = (part[:BATCH] for part in thumbnails()[0])
     net = network(depth, start, flatten_size=4 if head == "all positions" else None)
-    F.cross_entropy(net(x if images == "Fashion" else x.sign()), y).backward()
-    first, second, *_, last = (
-        layer.weight.grad.norm().item() for layer in net if isinstance(layer, nn.Conv2d)
-    )
+    first, second, *_, last = gradient_norms(net, x if images == "Fashion" else x.sign(), y)
     return {"first": first / last, "second": second / last}

@@ -2,24 +2,27 @@
 
 25 circular convolutions 3×3 of 16 channels and a dense layer, ReLU, PyTorch's default start, on
 Fashion images of 4×4 pixels, each the mean of 7×7; 200 steps of 32 images by SGD with momentum 0.9.
-Each remedy changes one thing of it, each pair two, at three learning rates. ``slope`` is that of
-the convolutions at the start, on 64 images in training mode, and missing where a gradient is zero;
-``share`` is log10 of the RMS of what differs between 500 images in the logits at the start, over
-that of all, ``share_after`` the same after training; ``moved`` how far the first step moves the
-median layer's weights, over their norm; ``dead`` the mean share of dead units after training, on
-2,000 images of the training set; accuracies are on 2,000 images each.
+Each remedy changes one thing of it, each pair two, at three learning rates. Rules on the weights
+hold for all layers but the first and the last, at the start and after every step. ``slope`` is that
+of the convolutions at the start, on 64 images in training mode, and missing where a gradient is
+zero; ``share`` is log10 of the RMS of what differs between 500 images in the logits at the start,
+over that of all, ``share_after`` the same after training; ``moved`` how far the first step moves
+the median layer's weights, over their norm; ``dead`` the mean share of dead units after training,
+on 2,000 images of the training set; accuracies are on 2,000 images each.
 """
 
 import copy
 import statistics
-from functools import cache, partial
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
-from cnnbook import data, init, models, probes, theory, train
+from cnnbook import init, models, probes, theory, train
+
+from ._thumbnails import thumbnails
 
 SEEDS = range(5)
 DEPTH, STEPS, BATCH = 26, 200, 32
@@ -41,7 +44,7 @@ TANH_EDGE = {
 
 def lsuv(net):
     """Start by LSUV on the first 100 images."""
-    init.lsuv_(net, images()[0][0][:100])
+    init.lsuv_(net, thumbnails()[0][0][:100])
 
 
 def warm_up(optimizer):
@@ -61,6 +64,25 @@ def zero_biases(net):
         nn.init.zeros_(layer.bias)
 
 
+def centred(net):
+    """Carry the start of tanh with σ_w² = 1 over to sigmoid: σ(z) = ½ + ½ tanh(z/2)."""
+    init.gaussian_(net, 16.0)
+    first, *others = init.weight_layers(net)
+    with torch.no_grad():
+        first.weight /= 2
+        others[-1].weight /= 2
+        for layer in others:
+            layer.bias -= layer.weight.flatten(1).sum(1) / 2
+
+
+# What is held in every step, of weights (layers, units, fan_in).
+RULES = {
+    "clip": lambda w: w.clamp(-0.05, 0.05),
+    "max-norm": lambda w: w * (2**0.5 / w.norm(dim=2, keepdim=True)).clamp(max=1),
+    "spectral": lambda w: w / torch.linalg.matrix_norm(w, 2)[:, None, None],
+    "norms": lambda w: w * 2**0.5 / w.norm(dim=2, keepdim=True),
+    "orthogonal": lambda w: 1.5 * w - 0.25 * (w @ w.mT) @ w,  # draws singular values to √2
+}
 REMEDIES = {
     "none": {},
     "zero biases": {"init": zero_biases},
@@ -75,11 +97,13 @@ REMEDIES = {
     "group norm": {"normalization": partial(nn.GroupNorm, 4)},
     "skips": SKIPS,
     "Leaky ReLU": {"activation": "leaky_relu"},
+    "PReLU": {"activation": "prelu"},
     "ELU": {"activation": "elu"},
     "SELU": {"activation": "selu"},
     "GELU": {"activation": "gelu"},
     "tanh": {"activation": "tanh"},
     "sigmoid": {"activation": "sigmoid"},
+    "sigmoid, centred": {"activation": "sigmoid", "init": centred},
     "Adam": ADAM,
     "Adam, tiny ε": TINY,
     "Adagrad": {"optimizer": "adagrad"},
@@ -88,8 +112,13 @@ REMEDIES = {
     "clip by norm": CLIP,
     "clip by value": {"clip_value": 0.1},
     "dropout": {"dropout": 0.2},
+    "L1": {"l1": 0.0001},
     "L2": {"weight_decay": 0.01},
-    "weights clipped": {"limit": 0.05},
+    "weights clipped": {"rule": "clip"},
+    "max-norm √2": {"rule": "max-norm"},
+    "spectral norm 1": {"rule": "spectral"},
+    "unit norms √2": {"rule": "norms"},
+    "orthogonal √2": {"rule": "orthogonal"},
     "32 channels": {"width": 32},
     "four times the steps": {"steps": 4 * STEPS},
     "zero biases + Adam": ADAM | {"init": zero_biases},
@@ -119,21 +148,25 @@ GRID = [
 TOLERANCES = {"train_accuracy": 0.15, "test_accuracy": 0.15, "slope": 0.01, "dead": 0.1}
 
 
-@cache
-def images():
-    """Return (x, y) of the training split, then of the test split, x of shape (N, 1, 4, 4)."""
-    pictures = data.load()
-    small = [F.avg_pool2d(split.x.float(), 7) for split in (pictures.train, pictures.test)]
-    x, test_x = data.standardize(small[0]), data.standardize(small[1], small[0])
-    return (x, pictures.train.y), (test_x, pictures.test.y)
-
-
 def network(remedy, conv=models.CircularConv2d):
     """Return the network with what the remedy changes of it, drawn from the global generator."""
     kinds = ("init", "normalization", "residual", "activation", "dropout")
     how = START | {k: v for k, v in REMEDIES[remedy].items() if k in kinds}
     width = REMEDIES[remedy].get("width", 16)
-    return models.conv_stack(1, width, DEPTH, padding="circular", flatten_size=4, conv=conv, **how)
+    net = models.conv_stack(1, width, DEPTH, padding="circular", flatten_size=4, conv=conv, **how)
+    for _ in range(8):
+        hold(net, remedy)
+    return net
+
+
+def hold(net, remedy):
+    """Apply the remedy's rule, if it has one, to the weights of the hidden layers."""
+    if "rule" in REMEDIES[remedy]:
+        layers = init.weight_layers(net)[1:-1]
+        with torch.no_grad():
+            weights = torch.stack([layer.weight.flatten(1) for layer in layers])
+            for layer, w in zip(layers, RULES[REMEDIES[remedy]["rule"]](weights), strict=True):
+                layer.weight.copy_(w.view_as(layer.weight))
 
 
 def seen(net, remedy):
@@ -146,7 +179,7 @@ def seen(net, remedy):
 
 def settings(remedy, lr):
     """Return what ``train.fit`` is told."""
-    kinds = ("optimizer", "schedule", "clip_norm", "clip_value", "weight_decay", "steps")
+    kinds = ("optimizer", "schedule", "clip_norm", "clip_value", "l1", "weight_decay", "steps")
     how = {"optimizer": "sgd", "steps": STEPS}
     how |= {k: v for k, v in REMEDIES[remedy].items() if k in kinds}
     if how["optimizer"] in SCALE_FREE:
@@ -163,33 +196,31 @@ def share(net, x):
 
 
 class Steps:
-    """What follows each step: clipping of the weights, and a note of how far the first one led."""
+    """What follows each step: the rule, and a note of how far the first one led."""
 
-    def __init__(self, net, limit):
-        self.layers, self.limit, self.moved = init.weight_layers(net), limit, None
-        self.start = [layer.weight.detach().clone() for layer in self.layers]
+    def __init__(self, net, remedy):
+        self.net, self.remedy, self.moved = net, remedy, None
+        self.start = [layer.weight.detach().clone() for layer in init.weight_layers(net)]
 
     def __call__(self, step):
-        with torch.no_grad():
-            if step == 1:
-                pairs = zip(self.layers, self.start, strict=True)
-                pairs = [(layer.weight, old) for layer, old in pairs if old.any()]
-                moves = [((new - old).norm() / old.norm()).item() for new, old in pairs]
-                self.moved = statistics.median(moves)
-            for layer in self.layers if self.limit else ():
-                layer.weight.clamp_(-self.limit, self.limit)
+        if step == 1:
+            pairs = zip(init.weight_layers(self.net), self.start, strict=True)
+            pairs = [(layer.weight.detach(), old) for layer, old in pairs if old.any()]
+            moves = [((new - old).norm() / old.norm()).item() for new, old in pairs]
+            self.moved = statistics.median(moves)
+        hold(self.net, self.remedy)
 
 
 def run(seed, remedy, lr):
     """Train once."""
-    training, test = images()
+    training, test = thumbnails()
     net = network(remedy)
     first = [(training[0][:64], training[1][:64])]
     table = probes.measure(seen(net, remedy), first, loss=F.cross_entropy, training=True)
     table = table[table["op"] == "conv2d"]
     row = {"slope": probes.slope(table)[0] if (table["grad_z"] > 0).all() else None}
     row["share"] = share(net, training[0])
-    steps = Steps(net, REMEDIES[remedy].get("limit"))
+    steps = Steps(net, remedy)
     how = settings(remedy, lr) | {"on_step": steps}
     history = train.fit(net, training, batch_size=BATCH, seed=seed, **how)
     row |= {"moved": steps.moved, "diverged": history.diverged, "loss": None, "dead": None}

@@ -1,6 +1,5 @@
 """The recorded networks of up to ten thousand layers, of which the cheap parts are repeated."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,9 @@ TRAINING = ROOT / "experiments" / "deep_training.py"
 STARTS = ROOT / "experiments" / "deep_starts.csv"
 
 
-def module(recipe):
-    spec = importlib.util.spec_from_file_location("recipe", recipe)
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-def assert_first_gradient(recipe, row, point):
+def assert_first_gradient(path, row, point):
     """Draw the network of a recorded row again and compare its first gradients."""
+    recipe = recorded.recipe(path)
     repro.seed_all(int(row["seed"]))
     ratio = recipe.start_ratio(recipe.network(int(row["depth"]), point))
     assert ratio == pytest.approx(row["start_ratio"], abs=recipe.TOLERANCES["start_ratio"])
@@ -41,14 +34,14 @@ def test_it_has_a_thousand_layers_and_ten_thousand_with_five_seeds():
 def test_the_first_gradient_of_ten_thousand_layers_comes_out_again(q_star):
     table = recorded.load(DEEPEST.with_suffix(".csv"))
     row = table[(table["depth"] == 10_000) & (table["q_star"] == q_star)].iloc[0]
-    assert_first_gradient(module(DEEPEST), row, q_star)
+    assert_first_gradient(DEEPEST, row, q_star)
 
 
 @pytest.mark.parametrize("start", ["delta-orthogonal", "Gaussian"])
 def test_the_first_gradient_of_a_thousand_layers_comes_out_again(start):
     table = recorded.load(TRAINING.with_suffix(".csv"))
     row = table[(table["depth"] == 1000) & (table["start"] == start)].iloc[0]
-    assert_first_gradient(module(TRAINING), row, start)
+    assert_first_gradient(TRAINING, row, start)
 
 
 def test_a_run_of_fifty_layers_comes_out_in_its_band():

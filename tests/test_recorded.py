@@ -314,6 +314,14 @@ def test_a_recipe_that_is_none(recipe, text, message):
     assert not recipe.with_suffix(".csv").exists()
 
 
+def test_a_recipe_can_be_used_as_a_module(made):
+    found = recorded.recipe(made.with_suffix(".csv"))
+    assert found is recorded.recipe(made)
+    assert found.run(2, 3, "batch")["count"] == 21
+    assert found.run(2, 3, "batch")["text"] == "batch"
+    assert found.scaled(1.5) == 3.0  # from its helper, and that one's
+
+
 def test_a_recipe_that_failed_to_load_can_be_mended(recipe):
     recipe.with_name("_deeper.py").write_text("FACTOR = 1 / 0\n")
     with pytest.raises(SweepError, match="ZeroDivisionError"):

@@ -2,8 +2,8 @@
 
 A recorded experiment is a recipe ``NAME.py`` with its table ``NAME.csv`` and the record
 ``NAME.json`` of how that came about. ``record`` makes them, as ``python -m cnnbook.recorded
-NAME.py`` does, ``load`` returns the table after verifying it, and ``recompute`` runs some of its
-rows again.
+NAME.py`` does, ``load`` returns the table after verifying it, ``recompute`` runs some of its rows
+again, and ``recipe`` returns what defines them.
 
 A recipe defines ``run(seed, **point)``, ``GRID`` and ``SEEDS``, as ``sweep.run`` takes them, and
 perhaps
@@ -143,6 +143,21 @@ def load(path: PathLike) -> pd.DataFrame:
         return _tables.from_csv(text, dtypes)
     except (ValueError, KeyError, AttributeError) as error:
         raise SweepError(f"{file} does not fit its .json ({error!r}); {remedy}") from error
+
+
+def recipe(path: PathLike) -> ModuleType:
+    """Return the recipe of a recorded experiment as a module, to use what it defines.
+
+    Args:
+        path: The recipe, ``NAME.py``, or its table.
+
+    Returns:
+        The module, executed; the same one each time until its text changes.
+
+    Raises:
+        SweepError: If it cannot be read or run, or lacks ``run``, ``GRID`` or ``SEEDS``.
+    """
+    return _executed(Path(path).with_suffix(".py"))[1]
 
 
 def problems(path: PathLike) -> list[str]:
