@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 
 from cnnbook import verdicts
-from cnnbook.verdicts import DIFFERS, REPRODUCED, UNDECIDED, calculated, drawn, in_order, measured
+from cnnbook.verdicts import (
+    CONDITIONAL,
+    DIFFERS,
+    FALSE,
+    REPRODUCED,
+    TRUE,
+    UNDECIDED,
+    calculated,
+    drawn,
+    in_order,
+    measured,
+    tried,
+)
 
 SAY = ("a claim", "somebody")
 LINE = np.linspace(-1, 1, 9)
@@ -158,3 +170,50 @@ def test_the_table_groups_by_source_and_escapes():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+UP, DOWN, ACROSS = 1 + LINE / 9, -1 + LINE / 9, LINE
+
+
+@pytest.mark.parametrize(
+    ("effects", "verdict"),
+    [
+        ([UP, UP], TRUE),
+        ([DOWN, DOWN], FALSE),
+        ([UP, DOWN], CONDITIONAL),
+        ([UP, DOWN, ACROSS], CONDITIONAL),
+        ([UP, ACROSS], UNDECIDED),
+        ([DOWN, ACROSS], UNDECIDED),
+        ([ACROSS], UNDECIDED),
+    ],
+)
+def test_a_claim_is_judged_by_the_settings_in_which_it_holds(effects, verdict):
+    settings = {f"setting {k}": samples for k, samples in enumerate(effects)}
+    assert tried("Z1", "up", "the effect exceeds 0", settings).verdict == verdict
+
+
+def test_a_setting_is_judged_by_its_99_percent_interval_against_the_threshold():
+    """Five numbers of standard deviation 1: the half-width is 4.604 / √5."""
+    samples = np.array([-1.0, -1.0, 0.0, 1.0, 1.0])  # standard deviation 1
+    half = 4.604095 / math.sqrt(5)
+    for least, outcome in ((-half - 0.001, "holds"), (-half + 0.001, "open"), (half, "fails")):
+        trial = tried("Z1", "up", "more than that", {"here": samples}, least=least + 1e-6)
+        assert trial.findings == (("here", f"{0.0:.3g} ± {half:.3g}", outcome),)
+
+
+def test_what_is_not_random_counts_as_it_is():
+    assert tried("Z1", "up", "exceeds 0", {"exact": [1.0] * 5}).verdict == TRUE
+    assert tried("Z1", "up", "exceeds 0", {"exact": [0.0] * 5}).verdict == FALSE
+
+
+@pytest.mark.parametrize(
+    ("effects", "message"),
+    [
+        ({}, "claim Z1 must hold one setting or more"),
+        ({"here": [1.0] * 4}, "at least 5 seeds"),
+        ({"here": [math.nan] * 5}, "finite"),
+    ],
+)
+def test_a_trial_without_evidence_is_refused(effects, message):
+    with pytest.raises(ValueError, match=message):
+        tried("Z1", "up", "exceeds 0", effects)

@@ -1,15 +1,18 @@
-"""The rules by which the book rules on claims of the literature, one table row a claim.
+"""The rules by which the book rules on claims, one table row a claim.
 
 What can be judged depends on the kind of claim: ``calculated`` (nothing is random), ``drawn`` (a
 share of random networks, or a mean over them), ``measured`` (a mean over seeds against a band) and
 ``in_order`` (an order of settings). Each returns a ``Row``, whose verdict is REPRODUCED, DIFFERS or
 UNDECIDED. Tolerances are fixed by the claim and the number of draws, never by what came out.
+
+A claim that says more than a number, such as "skips help", is put on trial: it foretells an effect
+above a threshold, in several settings, and ``tried`` rules TRUE, CONDITIONAL, FALSE or UNDECIDED.
 """
 
 import html
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +21,7 @@ from numpy.typing import ArrayLike
 from cnnbook import check
 
 REPRODUCED, DIFFERS, UNDECIDED = "reproduced", "differs here", "undecided here"
+TRUE, CONDITIONAL, FALSE = "true", "true under conditions", "false"
 LEVEL = 0.99
 
 
@@ -178,6 +182,65 @@ def in_order(claim: str, source: str, claimed: str, *groups: ArrayLike) -> Row:
     least = min(steps, key=lambda step: step.low)
     means = " → ".join(f"{mean:.3f}" for mean in values.mean(axis=1))
     return Row(claim, source, claimed, means, f"step {least:.3f}", verdict)
+
+
+class Trial(NamedTuple):
+    """A claim, the rule by which it is judged, and what the experiments said.
+
+    Attributes:
+        id: Its name, such as "A1".
+        claim: The claim in one sentence.
+        rule: What must exceed the threshold for the claim to hold.
+        findings: For each setting its name, the effect with its 99 % interval, and HOLDS, FAILS or
+            OPEN.
+        verdict: TRUE, CONDITIONAL, FALSE or UNDECIDED.
+    """
+
+    id: str
+    claim: str
+    rule: str
+    findings: tuple[tuple[str, str, str], ...]
+    verdict: str
+
+
+HOLDS, FAILS, OPEN = "holds", "fails", "open"
+
+
+def tried(
+    id: str, claim: str, rule: str, effects: Mapping[str, ArrayLike], *, least: float = 0.0
+) -> Trial:
+    """Put a claim on trial: does the effect that it foretells exceed a threshold in each setting?
+
+    In a setting the claim holds if the 99 % interval of the effect lies above ``least``, fails if
+    it lies at or below, and is open otherwise. It is TRUE if it holds in all settings, FALSE if it
+    fails in all, CONDITIONAL if it holds in some and fails in some, and UNDECIDED in any other
+    case.
+
+    Args:
+        id: Name of the claim.
+        claim: The claim in one sentence.
+        rule: What is measured, in which unit, and against what, in words.
+        effects: For each setting one number per seed, at least five; a setting in which nothing is
+            random has the same number five times.
+        least: The threshold, fixed before the data.
+
+    Raises:
+        ValueError: If there is no setting, or one has fewer than five numbers, or a number is not
+            finite.
+    """
+    if not effects:
+        raise ValueError(f"effects of claim {id} must hold one setting or more, got none")
+    findings = []
+    for setting, samples in effects.items():
+        found = check.interval(samples, LEVEL)
+        outcome = HOLDS if found.low > least else FAILS if found.high <= least else OPEN
+        findings.append((setting, f"{found:.3g}", outcome))
+    outcomes = {outcome for *_, outcome in findings}
+    verdict = CONDITIONAL if {HOLDS, FAILS} <= outcomes else UNDECIDED
+    verdict = {frozenset({HOLDS}): TRUE, frozenset({FAILS}): FALSE}.get(
+        frozenset(outcomes), verdict
+    )
+    return Trial(id, claim, rule, tuple(findings), verdict)
 
 
 def to_html(rows: Iterable[Row]) -> str:
