@@ -17,7 +17,8 @@ GRID = [
 ]
 TOLERANCES = {
     **dict.fromkeys(("dead", "born_dead", "killed"), 0.05),
-    **dict.fromkeys(("deaths", "revivals"), 5),
+    # Waves of up to most of a layer come at steps that rounding decides.
+    **dict.fromkeys(("deaths", "revivals"), 65),
     "train_accuracy": 0.05,
     "test_accuracy": 0.05,
 }
