@@ -1,8 +1,14 @@
-"""After nbval has run: what the cells of each notebook took, against the book's budget."""
+"""What nbval compares in the cells tagged nbval-check-output, and the time that notebooks take."""
 
 from collections import Counter
 
-LONGEST, IN_ALL = 90.0, 900.0
+LONGEST, IN_ALL = 90.0, 900.0  # seconds, of a notebook and of the book
+
+
+def pytest_collectstart(collector):
+    """Let nbval pass over glued numbers, which differ in the last digit from machine to machine."""
+    if hasattr(collector, "skip_compare"):
+        collector.skip_compare += ("application/papermill.record/text/plain",)
 
 
 def pytest_terminal_summary(terminalreporter, config):
