@@ -206,6 +206,24 @@ def test_what_is_not_random_counts_as_it_is():
     assert tried("Z1", "up", "exceeds 0", {"exact": [0.0] * 5}).verdict == FALSE
 
 
+def test_trials_stand_one_a_row_with_their_settings_and_a_link():
+    trials = (
+        tried("Z1", "a < b", "b less a", {"R&D": UP, "home": DOWN}),
+        tried("Z2", "up", "exceeds 0", {"home": UP}),
+    )
+    text = verdicts.trials_to_html(trials, {"Z1": "../there/page.ipynb#part"})
+    assert text.count("<tr>") == text.count("</tr>") == 3
+    assert '<a href="../there/page.html#part">Z1</a>' in text
+    assert text.count("<a ") == 1
+    assert "a &lt; b<br><em>b less a</em>" in text
+    (_, low, holds), (_, high, fails) = trials[0].findings
+    assert (holds, fails) == ("holds", "fails")
+    assert f"R&amp;D: {low}, holds<br>home: {high}, fails" in text
+    assert "<strong>true under conditions</strong>" in text
+    assert "<strong>true</strong>" in text
+    assert verdicts.trials_to_html(trials).count("<a ") == 0
+
+
 @pytest.mark.parametrize(
     ("effects", "message"),
     [

@@ -12,6 +12,7 @@ above a threshold, in several settings, and ``tried`` rules TRUE, CONDITIONAL, F
 import html
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -256,6 +257,34 @@ def to_html(rows: Iterable[Row]) -> str:
             cells = "".join(f"<td>{cell}</td>" for cell in (*numbers, verdict))
             name = f'<td style="text-align: left; white-space: normal">{claim}</td>'
             lines.append(f"<tr>{name}{cells}")
+    style = "width: 100%; font-size: 0.8em; font-variant-numeric: tabular-nums"
+    return f'<table style="{style}">' + "</tr>\n".join(lines) + "</tr></table>"
+
+
+def trials_to_html(trials: Iterable[Trial], sections: Mapping[str, str] | None = None) -> str:
+    """Return trials as an HTML table, one row a claim, its settings below one another.
+
+    Args:
+        trials: The rows.
+        sections: For the id of a claim, where the book derives it: a path from the notebook that
+            shows the table. That of a notebook becomes a link to its page.
+    """
+    left = 'style="text-align: left; white-space: normal; vertical-align: top"'
+    names = ("", "claim and rule", "effect in each setting", "verdict")
+    lines = ["<tr>" + "".join(f"<th {left}>{name}</th>" for name in names)]
+    for trial in trials:
+        name, claim, rule, verdict = map(
+            html.escape, (trial.id, trial.claim, trial.rule, trial.verdict)
+        )
+        if link := (sections or {}).get(trial.id):
+            page = html.escape(re.sub(r"\.ipynb(?=#|$)", ".html", link))
+            name = f'<a href="{page}">{name}</a>'
+        found = "<br>".join(
+            f"{html.escape(setting)}: {effect}, {outcome}"
+            for setting, effect, outcome in trial.findings
+        )
+        cells = (name, f"{claim}<br><em>{rule}</em>", found, f"<strong>{verdict}</strong>")
+        lines.append("<tr>" + "".join(f"<td {left}>{cell}</td>" for cell in cells))
     style = "width: 100%; font-size: 0.8em; font-variant-numeric: tabular-nums"
     return f'<table style="{style}">' + "</tr>\n".join(lines) + "</tr></table>"
 
