@@ -130,6 +130,19 @@ def test_every_section_that_a_cause_names_is_a_page_of_the_book(request):
         assert (chapters / f"{cause.section}.ipynb").is_file(), cause.section
 
 
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ("vanishing-by-saturation", "∂L/∂z falls to zero on its way to conv1;"),
+        ("exploding-by-initialisation", "grow to infinity through the network (conv1)"),
+        ("exploding-by-learning-rate", "the trial makes the loss infinite, and not at"),
+    ],
+)
+def test_an_infinite_number_is_said_in_words(cause, said):
+    symptom = clinic.Finding(cause, "conv1", math.inf, 1.0).symptom
+    assert said in symptom and "inf " not in symptom.replace("infin", "")
+
+
 def test_findings_come_in_the_order_of_severity():
     net = nn.Sequential(frozen(stack()), nn.Softmax(1))
     batches = [(x * 100, y) for x, y in data()]

@@ -192,6 +192,20 @@ def test_a_claim_is_judged_by_the_settings_in_which_it_holds(effects, verdict):
     assert tried("Z1", "up", "the effect exceeds 0", settings).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("effects", "verdict"),
+    [
+        ([UP, DOWN], TRUE),
+        ([UP, ACROSS], TRUE),
+        ([DOWN, DOWN], FALSE),
+        ([DOWN, ACROSS], UNDECIDED),
+    ],
+)
+def test_what_is_said_to_be_possible_holds_if_it_does_once(effects, verdict):
+    settings = {f"setting {k}": samples for k, samples in enumerate(effects)}
+    assert tried("Z1", "can", "it", settings, possible=True).verdict == verdict
+
+
 def test_a_setting_is_judged_by_its_99_percent_interval_against_the_threshold():
     """Five numbers of standard deviation 1: the half-width is 4.604 / √5."""
     samples = np.array([-1.0, -1.0, 0.0, 1.0, 1.0])  # standard deviation 1

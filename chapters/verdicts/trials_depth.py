@@ -166,6 +166,8 @@ def c4() -> Trial:
     found = effects("C4")
     found["born dead"] = cured("born dead", "dropout")
     found["SGD at 0.3"] = drops("training_deaths", "setting", "SGD 0.3", "SGD 0.3 + dropout")
+    found["input shift"] = cured("input shift", "dropout")
+    found["Adam at 0.03"] = drops("training_deaths", "setting", "Adam 0.03", "Adam 0.03 + dropout")
     rule = "share of units that are dead after training but not with dropout; over 0.01"
     return tried("C4", "Dropout cures dead neurons.", rule, found, least=0.01)
 
@@ -187,10 +189,11 @@ def c6() -> Trial:
 def c7() -> Trial:
     """Article C: its network, data and loss; then the loss mended; then images."""
     every = effects("C7")
-    names = ("as the article trains it", "loss mended", "Fashion images, standardised")
+    names = ("as the article trains it", "loss mended", "noise centred")
+    names = (*names, "Fashion images, standardised")
     rule = "share of hidden units that are dead on all training data at the end; over 0.01"
     claim = "Dead neurons can be observed in C-net."
-    return tried("C7", claim, rule, {name: every[name] for name in names}, least=0.01)
+    return tried("C7", claim, rule, {n: every[n] for n in names}, least=0.01, possible=True)
 
 
 def c8() -> Trial:
@@ -267,7 +270,7 @@ def d7() -> Trial:
     found = {name: -part for name, part in normed().items()}
     claim = "Batch norm can slow convergence or hurt generalisation."
     rule = "accuracy without batch norm less that with it; over 0.01"
-    return tried("D7", claim, rule, found, least=0.01)
+    return tried("D7", claim, rule, found, least=0.01, possible=True)
 
 
 def window(accuracy: np.ndarray) -> float:
@@ -339,6 +342,7 @@ SECTIONS = {
     "D8": "../remedies/optimizers.ipynb",
 }
 DECIDES = {
+    "C4": "more seeds under the input shift and under Adam at 0.03, where the intervals are wide.",
     "B7": "about three times as many tanh networks at the rate of one, where the mean effect is "
     "above the threshold and the interval of ten seeds is not.",
 }

@@ -180,6 +180,13 @@ CAUSES = {
 }
 
 
+_BEYOND = {  # what is said of an infinite number
+    "falls by inf decades": "falls to zero on its way",
+    "grow by inf decades": "grow to infinity",
+    "multiplies the loss by inf": "makes the loss infinite",
+}
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong.
@@ -201,7 +208,10 @@ class Finding:
         """What is seen, in words."""
         where = self.layer or "the network"
         symptom = CAUSES[self.cause].symptom
-        return symptom.format(value=self.value, threshold=self.threshold, layer=where)
+        words = symptom.format(value=self.value, threshold=self.threshold, layer=where)
+        for measured, said in _BEYOND.items():
+            words = words.replace(measured, said)
+        return words
 
     @property
     def why(self) -> str:

@@ -208,14 +208,20 @@ HOLDS, FAILS, OPEN = "holds", "fails", "open"
 
 
 def tried(
-    id: str, claim: str, rule: str, effects: Mapping[str, ArrayLike], *, least: float = 0.0
+    id: str,
+    claim: str,
+    rule: str,
+    effects: Mapping[str, ArrayLike],
+    *,
+    least: float = 0.0,
+    possible: bool = False,
 ) -> Trial:
     """Put a claim on trial: does the effect that it foretells exceed a threshold in each setting?
 
     In a setting the claim holds if the 99 % interval of the effect lies above ``least``, fails if
     it lies at or below, and is open otherwise. It is TRUE if it holds in all settings, FALSE if it
     fails in all, CONDITIONAL if it holds in some and fails in some, and UNDECIDED in any other
-    case.
+    case. A claim that something is possible is TRUE if it holds in one setting.
 
     Args:
         id: Name of the claim.
@@ -224,6 +230,7 @@ def tried(
         effects: For each setting one number per seed, at least five; a setting in which nothing is
             random has the same number five times.
         least: The threshold, fixed before the data.
+        possible: Whether the claim says "can" or "may", and not "does".
 
     Raises:
         ValueError: If there is no setting, or one has fewer than five numbers, or a number is not
@@ -238,6 +245,7 @@ def tried(
         findings.append((setting, f"{found:.3g}", outcome))
     outcomes = {outcome for *_, outcome in findings}
     verdict = CONDITIONAL if {HOLDS, FAILS} <= outcomes else UNDECIDED
+    outcomes = {HOLDS} if possible and HOLDS in outcomes else outcomes
     verdict = {frozenset({HOLDS}): TRUE, frozenset({FAILS}): FALSE}.get(
         frozenset(outcomes), verdict
     )
