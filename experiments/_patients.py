@@ -1,6 +1,6 @@
 """Networks that are sick by construction, and healthy ones, to set and to try the clinic's limits.
 
-A patient is drawn by its cause, the name of a set ("tuning" or "trial") and a number: architecture,
+A patient is drawn by its cause, the name of a set ("tuning" or "test") and a number: architecture,
 depth, width, activation, seed and the size of the mistake come from a generator of its own. Two
 causes show in training only; their draws are repeated until they do, in a run longer than any
 examination: see ``killed`` and ``exploding_rate``.

@@ -267,6 +267,9 @@ def test_moments_and_shares_are_those_of_numpy(name, sizes, scale, shifts, tau, 
         assert table[f"{letter}_std"][0] == pytest.approx(values.std(), abs=1e-6)
     if not close:
         np.testing.assert_allclose(units["active"], active, atol=1e-12)
+        flat = (slopes < 0.05 * steepest).mean(1)
+        np.testing.assert_allclose(units["flat"], flat, atol=1e-12)
+        assert table["flat"][0] == pytest.approx(flat.mean())
         for column, verdict in expected.items():
             assert units[column].tolist() == verdict.tolist(), column
             assert table[column][0] == pytest.approx(verdict.mean())

@@ -15,7 +15,7 @@ SATURATED_SHARE = 0.95
 _SAFE_NORMS = (1e-10, 1e18)
 
 UNIT_COLUMNS = (
-    *("layer", "unit", "positions", "z_mean", "z_std", "a_mean", "a_std", "active"),
+    *("layer", "unit", "positions", "z_mean", "z_std", "a_mean", "a_std", "active", "flat"),
     *("dead", "sparse", "dormant", "saturated", "nonfinite", "grad_z"),
 )
 
@@ -172,12 +172,13 @@ class Row:
             frame[name] = self.a.mean(getattr(self, name)) if known else math.nan
         frame["active"] = frame["moving"].where(finite)
         layer_mean = frame["magnitude"][finite].mean() if known else math.nan
-        idle = self.a.count - (torch.as_tensor(self.working).cpu().numpy() if known else math.nan)
+        flat = (self.a.count - torch.as_tensor(self.working).cpu().numpy()) / max(self.a.count, 1)
+        frame["flat"] = pd.Series(flat if known else math.nan, index=frame.index).where(finite)
         verdicts = {
             "dead": frame["active"] == 0,
             "sparse": (frame["active"] > 0) & (frame["active"] < SPARSE_BELOW),
             "dormant": frame["magnitude"] <= tau * layer_mean,
-            "saturated": pd.Series(idle > SATURATED_SHARE * self.a.count, index=frame.index),
+            "saturated": frame["flat"] > SATURATED_SHARE,
         }
         for name, verdict in verdicts.items():
             frame[name] = verdict.astype("boolean").where(finite & known)
@@ -207,6 +208,7 @@ class Row:
             "positions": self.z.count,
             **means,
             **shares,
+            "flat": float(frame["flat"].mean()),
             "grad_z": float(np.sqrt(np.mean(self.grad.mean(self.grad.second)))),
             "grad_weight": math.sqrt(self.grad_weight.value),
             "update_ratio": self.update_ratio.value,

@@ -15,6 +15,7 @@ Thresholds were set on generated networks, and tried on others: the recipe ``cli
 
 import argparse
 import copy
+import dataclasses
 import html
 import importlib
 import itertools
@@ -22,7 +23,6 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -43,18 +43,19 @@ Batch = tuple[Tensor, Any]
 # Where a symptom begins. Set on the tuning set of the recipe ``clinic``.
 DEAD = 0.35  # share of units dead at the start, over all layers
 LAYER_DEAD = 0.95  # share of one layer
-KILLED = 0.2  # share of units that a trial kills
+KILLED = 0.25  # share of units that a trial kills
 SHIFT = 1.0  # |mean| of the inputs over their standard deviation, where units are dead
 FAR = 5.0  # the same, where none is
 LARGE, SMALL = 10.0, 0.02  # standard deviation of the inputs
-SATURATED = 0.5  # share of units, over the layers that can saturate
-SATURATED_FALL = 1.0  # decades, where units are saturated
+FLAT = 0.5  # share of pre-activations where a bounded activation is flat
+FLAT_FALL = 1.0  # decades lost, where so many are flat
 VANISHED = 3.5  # decades lost from the last layer to the first
 EXPLODED = 2.0  # decades from the last layer to the first
 NORMED_EXPLODED = 2.4  # the same, with batch norm in between
 GROWN = 1e3  # of the logits, over the inputs
 ZEROS = 0.05  # share of outputs that are exactly zero; if nearly all are, it is something else
 WORSE = 1.5  # loss after the trial over that before
+LESS = 0.02  # share of the first loss by which one trial has to beat another
 STILL = 1e-4  # update ratio of the median layer
 
 _MOST_BATCHES, _MOST_IMAGES = 8, 32
@@ -116,23 +117,17 @@ CAUSES = {
         "subtract the mean and divide by the standard deviation of the training images",
         "dead_relu/killed",
     ),
-    "dead-by-input-shift": Cause(
-        "a share of {value:.2f} of the units is dead, and not with standardised inputs",
-        "the inputs' mean is far from zero: it moves whole layers below their thresholds",
-        "subtract the mean of the training images",
-        "dead_relu/killed",
-    ),
-    "dead-by-bias": Cause(
-        "a share of {value:.2f} of the units is dead at the start, and not with biases of zero",
-        "negative biases hold the units below their thresholds",
-        "start with biases of zero",
-        "dead_relu/born",
-    ),
     "vanishing-by-saturation": Cause(
-        "∂L/∂z falls by {value:.1f} decades to {layer}; most units are saturated",
-        "the activation is flat where the pre-activations are",
-        "smaller weights, Xavier's for tanh, or another activation",
+        "the activation is flat at a share of {value:.2f} of the pre-activations, worst in {layer}",
+        "weights or biases are so large that units saturate: little gradient passes",
+        "Xavier's weights and biases of zero, or another activation",
         "vanishing/depth",
+    ),
+    "born-dead": Cause(
+        "a share of {value:.2f} of the units is dead at the start, worst in {layer}",
+        "the network is too narrow for its depth, or its weights are drawn one-sided",
+        "more units a layer, a leaky activation, or symmetric weights",
+        "dead_relu/born",
     ),
     "vanishing-by-initialisation": Cause(
         "∂L/∂z falls by {value:.1f} decades to {layer}",
@@ -153,23 +148,29 @@ CAUSES = {
         "start at the activation's critical variance, or add normalisation",
         "exploding/phases",
     ),
-    "born-dead": Cause(
-        "a share of {value:.2f} of the units is dead at the start, worst in {layer}",
-        "the network is too narrow for its depth, or its weights are drawn one-sided",
-        "more units a layer, a leaky activation, or symmetric weights",
+    "dead-by-bias": Cause(
+        "a share of {value:.2f} of the units is dead at the start, and not with biases of zero",
+        "negative biases hold the units below their thresholds",
+        "start with biases of zero",
         "dead_relu/born",
     ),
-    "exploding-by-learning-rate": Cause(
-        "the trial multiplies the loss by {value:.3g}, and not at a far smaller rate",
-        "steps are longer than the curvature allows",
-        "divide the learning rate by ten until it holds; clip gradients",
-        "exploding/phases",
+    "dead-by-input-shift": Cause(
+        "a share of {value:.2f} of the units is dead, and not with standardised inputs",
+        "the inputs' mean is far from zero: it moves whole layers below their thresholds",
+        "subtract the mean of the training images",
+        "dead_relu/killed",
     ),
     "killed-by-learning-rate": Cause(
         "the trial kills a share of {value:.2f} of the units, and not at a far smaller rate",
         "a step throws units below their thresholds for every image",
         "divide the learning rate by ten, or warm up",
         "dead_relu/killed",
+    ),
+    "exploding-by-learning-rate": Cause(
+        "the trial multiplies the loss by {value:.3g}, and not at a far smaller rate",
+        "steps are longer than the curvature allows",
+        "divide the learning rate by ten until it holds; clip gradients",
+        "exploding/phases",
     ),
     "learning-rate-too-small": Cause(
         "a step moves the median layer by {value:.1g} of its weights; a larger rate learns",
@@ -181,13 +182,12 @@ CAUSES = {
 
 
 _BEYOND = {  # what is said of an infinite number
-    "falls by inf decades": "falls to zero on its way",
     "grow by inf decades": "grow to infinity",
     "multiplies the loss by inf": "makes the loss infinite",
 }
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Finding:
     """One thing that is wrong.
 
@@ -229,7 +229,7 @@ class Finding:
         return f"chapters/{CAUSES[self.cause].section}.html"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Report:
     """What ``examine`` found.
 
@@ -238,14 +238,14 @@ class Report:
         layers: One row a layer at the start, as ``probes.measure`` returns them in training mode,
             and ``grad_norm``, the norm of ∂L/∂z of one image, up to a factor common to all layers;
             empty where a finding made measuring impossible.
-        losses: The loss of each step of the trial; empty without one.
+        losses: The loss of each step of the trial; empty where a finding made it needless.
         unseen: What the probe knows that it did not see.
     """
 
     findings: tuple[Finding, ...]
     layers: pd.DataFrame
     losses: tuple[float, ...] = ()
-    unseen: tuple[str, ...] = field(default=())
+    unseen: tuple[str, ...] = dataclasses.field(default=())
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a finding: cause, symptom, layer, value, threshold, why, remedy, section.
@@ -345,7 +345,7 @@ class _Trial(NamedTuple):
     moved: float  # update ratio of the median layer
 
 
-@dataclass
+@dataclasses.dataclass
 class _Case:
     """A patient, and what is known of it, each measured when it is first asked for."""
 
@@ -400,7 +400,18 @@ class _Case:
         """Return the case with inputs of mean 0 and standard deviation 1."""
         mean, std = self.x.mean(), self.x.std()
         batches = [((x - mean) / std, y) for x, y in self.batches]
-        return _Case(self.model, batches, self.loss, self.make, self.steps, self.seed)
+        return dataclasses.replace(self, batches=batches)
+
+    def redrawn(self) -> "_Case":
+        """Return the case with Xavier's weights, and no biases, before each bounded activation."""
+        twin = _twin(self.model)
+        torch.manual_seed(self.seed)
+        for name in _bounded(self.layers)["layer"]:
+            layer = twin.get_submodule(name.partition("#")[0])
+            for part, fill in (("weight", nn.init.xavier_normal_), ("bias", nn.init.zeros_)):
+                if isinstance(getattr(layer, part, None), Tensor):
+                    fill(getattr(layer, part))
+        return dataclasses.replace(self, model=twin)
 
     def unbiased(self) -> "_Case":
         """Return the case with every bias of a weight layer zero."""
@@ -410,7 +421,7 @@ class _Case:
                 weight, bias = (getattr(module, name, None) for name in ("weight", "bias"))
                 if isinstance(weight, Tensor) and weight.ndim > 1 and isinstance(bias, Tensor):
                     bias.zero_()
-        return _Case(twin, self.batches, self.loss, self.make, self.steps, self.seed)
+        return dataclasses.replace(self, model=twin)
 
     @cached_property
     def dead(self) -> pd.Series:
@@ -423,8 +434,40 @@ class _Case:
     def guess(self) -> float:
         """The loss of an even guess among the classes, or 0 where there are none."""
         z = self.outputs[0]
-        known = _is_cross_entropy(self.loss) and isinstance(z, Tensor) and z.ndim > 1
-        return math.log(z.shape[1]) if known else 0.0
+        return math.log(z.shape[1]) if self.classifies else 0.0
+
+    @cached_property
+    def classifies(self) -> bool:
+        """Whether the loss is cross entropy, or a function that does the same."""
+        z = self.outputs[0]
+        if not isinstance(z, Tensor) or z.ndim < 2:
+            return False
+        if _is_cross_entropy(self.loss):
+            return True
+        tried, known = self._example
+        try:
+            value = self.loss(tried, known)
+            return bool(torch.allclose(value, F.cross_entropy(tried, known)))
+        except Exception:  # whatever it raises, it is another loss
+            return False
+
+    @property
+    def _example(self) -> tuple[Tensor, Tensor]:
+        """Outputs and labels of the right shape, drawn at random."""
+        shape = self.outputs[0].shape
+        return torch.randn(shape), torch.randint(shape[1], (shape[0], *shape[2:]))
+
+    def takes(self, label: int) -> bool:
+        """Say whether a loss that does what cross entropy does takes a label, such as to ignore."""
+        if isinstance(self.loss, nn.CrossEntropyLoss):
+            return label == self.loss.ignore_index
+        tried, known = self._example
+        known.view(-1)[0] = label
+        try:
+            self.loss(tried, known)
+        except Exception:  # PyTorch raises an IndexError; a wrapper may raise anything
+            return False
+        return True
 
     @cached_property
     def before(self) -> float:
@@ -439,7 +482,6 @@ class _Case:
         optimizer = self.make(twin)
         for group in optimizer.param_groups:
             group["lr"] = group["lr"] * factor
-        weights = [p for p in twin.parameters() if p.ndim > 1 and p.requires_grad]
         for step, (x, y) in zip(range(self.steps), itertools.cycle(self.batches), strict=False):
             optimizer.zero_grad()
             value = self.loss(twin(x), y)
@@ -447,6 +489,7 @@ class _Case:
             if not math.isfinite(losses[-1]):
                 break
             value.backward()
+            weights = [p for p in twin.parameters() if p.ndim > 1 and p.grad is not None]
             old = [w.detach().clone() for w in weights] if step in (0, self.steps - 1) else []
             optimizer.step()
             pairs = [(w.detach(), o) for w, o in zip(weights, old, strict=False) if o.any()]
@@ -502,23 +545,33 @@ def _share(dead: pd.Series) -> float:
 
 
 def _findings(case: _Case) -> Iterator[Finding]:
-    """Yield findings, the data's first; those that make others meaningless end the examination."""
-    fatal = list(_of_labels(case)) or list(_of_outputs(case))
-    yield from fatal
-    yield from _of_inputs(case)
-    if any(finding.cause == "labels-out-of-range" for finding in fatal):
+    """Yield findings; those that make others meaningless end the examination.
+
+    Where a remedy can be tried on a copy, what comes later is judged after it: what it cures is no
+    finding of its own.
+    """
+    labels = list(_of_labels(case))
+    yield from labels
+    outputs = [] if labels else list(_of_outputs(case))
+    yield from outputs
+    size = list(_of_inputs(case))
+    yield from size
+    if labels:
         return
     yield from _of_paths(case)
     if all(gradient is None for gradient in case.gradients.values()):
         return
     symmetric = list(_of_symmetry(case))
     yield from symmetric
-    start = list(_of_the_start(case))
-    yield from start
-    if case.steps and not (fatal or symmetric or start):
-        start = list(_of_the_trial(case))
-        yield from start
-    if _shift(case) > FAR and all(found.cause != "dead-by-input-shift" for found in start):
+    if symmetric:
+        return
+    if size:
+        case = case.standardised()
+    found = list(_of_the_start(case))
+    if case.steps and not (outputs or found):
+        found = list(_of_the_trial(case))
+    yield from found
+    if _shift(case) > FAR and all(finding.cause != "dead-by-input-shift" for finding in found):
         yield Finding("inputs-not-normalised", "", _shift(case), FAR)
 
 
@@ -528,12 +581,12 @@ def _is_cross_entropy(loss: object) -> bool:
 
 def _of_labels(case: _Case) -> Iterator[Finding]:
     outputs = case.outputs
-    if not _is_cross_entropy(case.loss):
+    if not case.classifies:
         return
     for (number, (_, y)), z in zip(_numbered(case), outputs, strict=True):
-        if not isinstance(z, Tensor) or z.ndim < 2:
-            return
         if not isinstance(y, Tensor) or (y.dtype != torch.int64 and y.shape != z.shape):
+            if not _is_cross_entropy(case.loss):  # it may convert them
+                return
             kind = y.dtype if isinstance(y, Tensor) else type(y).__name__
             raise TypeError(
                 f"labels must be int64 class numbers for cross entropy, got {kind} in batch "
@@ -542,26 +595,26 @@ def _of_labels(case: _Case) -> Iterator[Finding]:
     if any(y.dtype != torch.int64 for _, y in case.batches):  # probabilities
         return
     classes = outputs[0].shape[1]
-    ignored = getattr(case.loss, "ignore_index", -100)
-    values = torch.cat([y.flatten() for _, y in case.batches])
-    wrong = values[((values < 0) | (values >= classes)) & (values != ignored)]
-    if len(wrong):
-        worst = wrong.max() if (wrong >= classes).any() else wrong.min()
+    values = torch.cat([y.flatten() for _, y in case.batches]).unique().cpu()
+    outside = values[(values < 0) | (values >= classes)].tolist()
+    wrong = [value for value in outside if not case.takes(value)]
+    if wrong:
+        worst = max(wrong) if max(wrong) >= classes else min(wrong)
         yield Finding("labels-out-of-range", "", float(worst), classes - 1.0)
 
 
 def _of_outputs(case: _Case) -> Iterator[Finding]:
-    z = case.outputs[0]
-    if not _is_cross_entropy(case.loss) or not isinstance(z, Tensor) or z.ndim < 2:
+    if not case.classifies:
         return
     z = torch.cat([part.float() for part in case.outputs])
     if not z.isfinite().all() or (z < 0).any():
         return
     off = (z.sum(1) - 1).abs().max().item()
-    zeros = (z == 0).float().mean().item()
+    differ = z.amax(1, keepdim=True) > z.amin(1, keepdim=True)  # not where all weights are alike
+    zeros = ((z == 0) & differ).float().mean().item()
     if off < 1e-3:
         yield Finding("softmax-before-loss", "", off, 1e-3)
-    elif ZEROS < zeros < 1 - ZEROS:
+    elif zeros > ZEROS:
         yield Finding("relu-on-logits", "", zeros, ZEROS)
 
 
@@ -597,37 +650,54 @@ def _alike(rows: Tensor, tolerance: float) -> bool:
 
 
 def _of_the_start(case: _Case) -> Iterator[Finding]:
-    layers = case.layers
-    dead = case.dead
-    share, stuck = _share(dead), _stuck(layers)
-    if stuck > SATURATED and not _fall(layers) <= SATURATED_FALL:
-        first = str(layers["layer"].iloc[0])
-        fall = _fall(layers)
-        fall = math.inf if math.isnan(fall) else fall
-        yield Finding("vanishing-by-saturation", first, fall, SATURATED_FALL)
+    """Yield what is wrong before training; gradients are judged after what revives the dead."""
+    dead, share = case.dead, _share(case.dead)
+    flat = _bounded(case.layers).set_index("layer")["flat"]
+    if flat.mean() > FLAT and _saturation_harms(case):
+        yield Finding("vanishing-by-saturation", str(flat.idxmax()), float(flat.mean()), FLAT)
         return
     if len(dead) and (share > DEAD or dead.max() > LAYER_DEAD):
         worst = str(dead.idxmax())
         threshold = DEAD if share > DEAD else LAYER_DEAD
         value = share if share > DEAD else float(dead.max())
-        if _cured(dead, case.unbiased().dead):
-            yield Finding("dead-by-bias", worst, value, threshold)
-            return
-        if _shift(case) > SHIFT and _cured(dead, case.standardised().dead):
-            yield Finding("dead-by-input-shift", worst, value, threshold)
-            return
-        if dead.max() > LAYER_DEAD or not _flows(layers):
-            fall = _fall(layers)
+        treatments = {"dead-by-bias": case.unbiased}
+        if _shift(case) > SHIFT:
+            treatments["dead-by-input-shift"] = case.standardised
+        for cause, treated in treatments.items():
+            after = treated()
+            if _cured(dead, after.dead):
+                yield Finding(cause, worst, value, threshold)
+                yield from _of_the_flow(after)
+                return
+        if dead.max() > LAYER_DEAD or not _flows(case.layers):
+            fall = _fall(case.layers)
             if math.isnan(fall) or fall < VANISHED:
                 yield Finding("born-dead", worst, value, threshold)
                 return
     yield from _of_the_flow(case)
 
 
-def _stuck(layers: pd.DataFrame) -> float:
-    """Return the share of saturated units, over the layers whose activation is bounded."""
-    bounded = layers[layers["activation"].isin(_BOUNDED)]
-    return float(bounded["saturated"].mean()) if len(bounded) else 0.0
+def _bounded(layers: pd.DataFrame) -> pd.DataFrame:
+    """Return the weight layers whose activation is bounded on both sides."""
+    return layers[(layers["op"] != "") & layers["activation"].isin(_BOUNDED)]
+
+
+def _saturation_harms(case: _Case) -> bool:
+    """Say whether the gradient falls, or whether other weights learn more in the same steps.
+
+    Neither counts if the network is already better than the other one becomes: saturated units
+    are what much training ends in.
+    """
+    falls = not _fall(case.layers) <= FLAT_FALL
+    if not case.steps:
+        return falls
+    redrawn = case.redrawn()
+    if case.before < min(redrawn.before, redrawn.trial.after):
+        return False
+    if falls:
+        return True
+    cured = _bounded(redrawn.layers)["flat"].mean() < FLAT
+    return cured and not case.trial.after <= redrawn.trial.after + LESS * case.before
 
 
 def _cured(before: pd.Series, after: pd.Series) -> bool:
@@ -704,9 +774,8 @@ def _of_the_trial(case: _Case) -> Iterator[Finding]:
             ratio = trial.after / case.before if math.isfinite(trial.after) else math.inf
             yield Finding("exploding-by-learning-rate", "", ratio, WORSE)
         return
-    if any(
-        case.train(factor).after < trial.after - 0.02 * case.before for factor in (1e2, 1e4, 1e6)
-    ):
+    enough = trial.after - LESS * case.before
+    if any(case.train(10.0**power).after < enough for power in range(1, 8)):
         yield Finding("learning-rate-too-small", "", trial.moved, STILL)
 
 

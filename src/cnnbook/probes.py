@@ -21,7 +21,8 @@ dead                      Share of units with φ′ = 0 at every position of eve
 sparse                    Share of units with φ′ ≠ 0 at under 1 % of the positions, yet at some.
 dormant                   Share of units with a mean |a| of at most τ times the layer's mean |a|.
 saturated                 Share of units with |φ′| < 0.05 max |φ′| at over 95 % of the positions.
-nonfinite                 Share of units that met a NaN or an infinity; the four shares before it
+flat                      Share of positions with |φ′| < 0.05 max |φ′|, over all units.
+nonfinite                 Share of units that met a NaN or an infinity; the five shares before it
                           are of the other units.
 grad_z                    Root mean square of ∂L/∂z, for L as ``backward`` was called on it: under a
                           mean over N images it holds a factor 1/N.
@@ -75,7 +76,7 @@ _After = Callable[[Any], None]
 COLUMNS = (
     *("layer", "op", "activation", "depth", "units", "images", "positions"),
     *("z_mean", "z_std", "a_mean", "a_std", "dead", "sparse", "dormant", "saturated"),
-    *("nonfinite", "grad_z", "grad_weight", "update_ratio"),
+    *("flat", "nonfinite", "grad_z", "grad_weight", "update_ratio"),
 )
 _watch = _calls.Watch()
 
@@ -218,11 +219,11 @@ class Probe:
         return table
 
     def units(self) -> pd.DataFrame:
-        """Return one row per unit: layer, unit, positions, moments, share active, and verdicts.
+        """Return one row per unit: layer, unit, positions, moments, shares, and verdicts.
 
-        ``active`` is the share of positions with φ′ ≠ 0. It and the verdicts dead, sparse, dormant
-        and saturated are missing for a unit that met a NaN or an infinity, and without an
-        activation.
+        ``active`` is the share of positions with φ′ ≠ 0, ``flat`` that of those with
+        |φ′| < 0.05 max |φ′|. They and the verdicts dead, sparse, dormant and saturated are missing
+        for a unit that met a NaN or an infinity, and without an activation.
         """
         frames = [row.unit_frame(self.tau) for row in self._rows.values()]
         return (
