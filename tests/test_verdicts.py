@@ -215,6 +215,42 @@ def test_a_setting_is_judged_by_its_99_percent_interval_against_the_threshold():
         assert trial.findings == (("here", f"{0.0:.3g} ± {half:.3g}", outcome),)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [
+        ([UP], [UP, UP], TRUE),
+        ([UP], [UP, DOWN], CONDITIONAL),
+        ([UP, DOWN], [UP, DOWN], CONDITIONAL),
+        ([UP, DOWN], [ACROSS], UNDECIDED),
+        ([UP], [ACROSS, UP], UNDECIDED),
+        ([ACROSS], [DOWN], FALSE),
+        ([UP, DOWN], [DOWN], FALSE),
+    ],
+)
+def test_two_claims_joined_by_and_are_as_true_as_the_weaker(first, second, verdict):
+    halves = [
+        tried("Z1", name, name, {f"{name} {k}": part for k, part in enumerate(parts)})
+        for name, parts in (("here", first), ("there", second))
+    ]
+    for pair in (halves, halves[::-1]):
+        joined = verdicts.both("Z1", "up here and there", *pair)
+        assert joined.verdict == verdict
+        assert joined.findings == pair[0].findings + pair[1].findings
+        assert all(f"{half.rule} ({half.verdict})" in joined.rule for half in pair)
+    other = halves[0]._replace(least=1.0)
+    with pytest.raises(ValueError, match="one threshold, got 1 and 0"):
+        verdicts.both("Z1", "up here and there", other, halves[1])
+
+
+def test_so_many_seeds_would_decide():
+    """With a hundred times as many the half-width is a tenth, and ends at the threshold."""
+    samples = np.array([-1.0, -1.0, 0.0, 1.0, 1.0])
+    half = 4.604095 / math.sqrt(5)
+    assert verdicts.seeds_to_decide(samples, half / 10) == pytest.approx(100, rel=1e-4)
+    assert verdicts.seeds_to_decide(samples, -half / 2) == pytest.approx(4, rel=1e-4)
+    assert verdicts.seeds_to_decide(samples, 0.0) == math.inf
+
+
 def test_what_is_not_random_counts_as_it_is():
     assert tried("Z1", "up", "exceeds 0", {"exact": [1.0] * 5}).verdict == TRUE
     assert tried("Z1", "up", "exceeds 0", {"exact": [0.0] * 5}).verdict == FALSE

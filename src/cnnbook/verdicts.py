@@ -7,6 +7,7 @@ UNDECIDED. Tolerances are fixed by the claim and the number of draws, never by w
 
 A claim that says more than a number, such as "skips help", is put on trial: it foretells an effect
 above a threshold, in several settings, and ``tried`` rules TRUE, CONDITIONAL, FALSE or UNDECIDED.
+``both`` rules on a claim that joins two by "and".
 """
 
 import html
@@ -192,6 +193,7 @@ class Trial(NamedTuple):
         id: Its name, such as "A1".
         claim: The claim in one sentence.
         rule: What must exceed the threshold for the claim to hold.
+        least: The threshold.
         findings: For each setting its name, the effect with its 99 % interval, and HOLDS, FAILS or
             OPEN.
         verdict: TRUE, CONDITIONAL, FALSE or UNDECIDED.
@@ -200,6 +202,7 @@ class Trial(NamedTuple):
     id: str
     claim: str
     rule: str
+    least: float
     findings: tuple[tuple[str, str, str], ...]
     verdict: str
 
@@ -249,7 +252,46 @@ def tried(
     verdict = {frozenset({HOLDS}): TRUE, frozenset({FAILS}): FALSE}.get(
         frozenset(outcomes), verdict
     )
-    return Trial(id, claim, rule, tuple(findings), verdict)
+    return Trial(id, claim, rule, least, tuple(findings), verdict)
+
+
+def both(id: str, claim: str, first: Trial, second: Trial) -> Trial:
+    """Rule on a claim that joins two by "and", each of them tried in settings of its own.
+
+    It is FALSE if one of the two is, else UNDECIDED if one is, else CONDITIONAL if one is.
+
+    Args:
+        id: Name of the claim.
+        claim: The claim in one sentence.
+        first: The trial of its first half.
+        second: That of its second half.
+
+    Raises:
+        ValueError: If the two have different thresholds, for a trial has one.
+    """
+    if first.least != second.least:
+        raise ValueError(
+            f"first and second must have one threshold, got {first.least:g} and {second.least:g}"
+        )
+    halves = (first.verdict, second.verdict)
+    verdict = next(kind for kind in (FALSE, UNDECIDED, CONDITIONAL, TRUE) if kind in halves)
+    rule = f"{first.rule} ({first.verdict}); and {second.rule} ({second.verdict})"
+    return Trial(id, claim, rule, first.least, first.findings + second.findings, verdict)
+
+
+def seeds_to_decide(samples: ArrayLike, least: float) -> float:
+    """Return how many times as many seeds would decide, if mean and spread stayed as they are.
+
+    Args:
+        samples: One effect a seed, at least five.
+        least: The threshold.
+
+    Raises:
+        ValueError: If there are fewer than five samples, or one is not finite.
+    """
+    found = check.interval(samples, LEVEL)
+    distance = abs(found.mean - least)
+    return ((found.high - found.mean) / distance) ** 2 if distance else math.inf
 
 
 def to_html(rows: Iterable[Row]) -> str:
