@@ -53,9 +53,10 @@ VANISHED = 3.5  # decades lost from the last layer to the first
 EXPLODED = 2.0  # decades from the last layer to the first
 NORMED_EXPLODED = 2.4  # the same, with batch norm in between
 GROWN = 1e3  # of the logits, over the inputs
-ZEROS = 0.05  # share of outputs that are exactly zero; if nearly all are, it is something else
+ZEROS = 0.05  # share of outputs that are exactly zero, among rows whose outputs differ
 WORSE = 1.5  # loss after the trial over that before
 LESS = 0.02  # share of the first loss by which one trial has to beat another
+USUAL = 1e-2  # update ratio at which a larger rate is looked for first
 STILL = 1e-4  # update ratio of the median layer
 
 _MOST_BATCHES, _MOST_IMAGES = 8, 32
@@ -775,7 +776,9 @@ def _of_the_trial(case: _Case) -> Iterator[Finding]:
             yield Finding("exploding-by-learning-rate", "", ratio, WORSE)
         return
     enough = trial.after - LESS * case.before
-    if any(case.train(10.0**power).after < enough for power in range(1, 8)):
+    guess = round(math.log10(USUAL / max(trial.moved, 1e-12)))
+    near = sorted(range(max(1, guess - 3), guess + 4), key=lambda power: abs(power - guess))
+    if any(case.train(10.0**power).after < enough for power in near):
         yield Finding("learning-rate-too-small", "", trial.moved, STILL)
 
 
