@@ -20,7 +20,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab lint format unit notebooks pages browser execute experiments clean lock
+.PHONY: help book test lab lint format unit notebooks pages test-pages execute experiments clean lock
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -48,7 +48,7 @@ TREE := $(shell find . \( -path ./.git -o -path ./$(VENV) -o -path ./_build -o -
 PASSED := $(if $(FORCE),,$(shell cat .stamps/tested 2>/dev/null))
 endif
 
-STAGES := $(if $(filter $(TREE),$(PASSED)),,lint unit notebooks pages browser)
+STAGES := $(if $(filter $(TREE),$(PASSED)),,lint unit notebooks pages test-pages)
 
 test: $(STAMP) $(STAGES) ## set up, run every check and every test, and stop at the first failure
 	@mkdir -p .stamps && echo $(TREE) > .stamps/tested
@@ -85,9 +85,9 @@ pages: $(STAMP) ## build the pages from nothing, with every warning an error
 	@$(call say,pages: strict build)
 	@$(BOOK) --path-output _build/strict --all -n -W --keep-going -q > /dev/null
 
-browser: pages ## build the pages likewise and open each in Chromium, if that is installed
-	@$(call say,browser: the built pages)
-	@BUILT_PAGES=_build/strict/_build/html $(PY) -m pytest -q tests/test_pages.py
+test-pages: pages ## build the pages likewise and open each in Chromium, if that is installed
+	@$(call say,test-pages: the built pages)
+	@BUILT_PAGES=_build/strict/_build/html $(PY) -m pytest -q tests/test_pages.py tests/test_explorables.py
 
 execute: $(STAMP) ## run all notebooks again and store their outputs
 	@$(call say,executing the notebooks)

@@ -1,7 +1,7 @@
 """The built pages, opened in Chromium from their folder: offline, light and dark, wide and narrow.
 
-``make browser`` builds the pages and names their folder in ``BUILT_PAGES``. Without that, the tests
-take what ``make book`` left in ``_build/html``, and skip when it is missing or out of date.
+``make test-pages`` builds the pages and names their folder in ``BUILT_PAGES``. Without that, the
+tests take what ``make book`` left in ``_build/html``, and skip when it is missing or out of date.
 """
 
 import os

@@ -50,8 +50,11 @@
   function read(text, start) {
     const state = copy(start);
     for (const part of text.split("&")) {
-      const [key, raw] = part.split("=").map(decodeURIComponent);
-      if (!(key in start) || raw === undefined) continue;
+      let key, raw;
+      try {
+        [key, raw] = part.split("=").map(decodeURIComponent);
+      } catch { continue; }  // a stray per cent sign
+      if (!Object.hasOwn(start, key) || raw === undefined) continue;
       const given = start[key];
       if (Array.isArray(given)) {
         const numbers = raw.split(",").map(Number);
