@@ -273,12 +273,27 @@ def test_missing_and_foreign_runs_are_found(made):
     assert "grid is of ['breadth', 'norm'], the recipe's of" in recorded.problems(made)[0]
 
 
-@pytest.mark.parametrize(("old", "new"), [('{"count"', '{"cuont"'), ('("exact"', '("cuont"')])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('{"count"', '{"cuont"'),
+        ('("exact"', '("cuont"'),
+        ("MAY_FAIL =", 'FREE = ["cuont"]\nMAY_FAIL ='),
+    ],
+)
 def test_settings_that_name_no_column(made, old, new):
     edit(made, old, new)
     assert recorded.problems(made) == [
-        "TOLERANCES or EXACT names 'cuont', which is no column of the table"
+        "TOLERANCES, EXACT or FREE names 'cuont', which is no column of the table"
     ]
+
+
+def test_what_nothing_can_judge_is_not_compared(made):
+    """And a recipe may say so after its table was made."""
+    edit(made, "MAY_FAIL =", 'FREE = ("draw",)\nMAY_FAIL =')
+    assert recorded.problems(made) == []
+    columns = set(recorded.recompute(made.with_suffix(".csv"), [0])["column"])
+    assert columns == {"count", "exact", "odd", "text", "limit"}
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".py"])

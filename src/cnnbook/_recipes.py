@@ -16,7 +16,7 @@ from typing import Any
 from cnnbook._files import sha256
 
 # Settings of a recipe that do not change its table, and those that do not change what a run gives.
-_JUDGING = frozenset({"TOLERANCES", "EXACT", "MAY_FAIL"})
+_JUDGING = frozenset({"TOLERANCES", "EXACT", "FREE", "MAY_FAIL"})
 _CHOOSING = _JUDGING | {"GRID", "SEEDS"}
 
 

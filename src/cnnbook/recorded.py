@@ -10,14 +10,16 @@ perhaps
 
 - ``TOLERANCES``: column → absolute tolerance, for ``sweep.bands``;
 - ``EXACT``: columns that come out the same on every machine;
+- ``FREE``: columns that nothing can judge, such as a text that rounding decides;
 - ``MAY_FAIL``: parts of grid points, as mappings, whose runs are allowed to fail.
 
 It takes what it shares with other recipes from a file beside it: ``from ._helper import name``.
 Files whose names begin with an underscore are no recipes.
 
 A recipe's hash covers its text and that of the files it takes from. Comments, blank lines, the
-recipe's docstring and its ``TOLERANCES``, ``EXACT`` and ``MAY_FAIL`` do not count, because they do
-not change the table. Nor does the library: whether its changes moved a result, ``recompute`` tells.
+recipe's docstring and its ``TOLERANCES``, ``EXACT``, ``FREE`` and ``MAY_FAIL`` do not count,
+because they do not change the table. Nor does the library: whether its changes moved a result,
+``recompute`` tells.
 """
 
 import argparse
@@ -164,7 +166,8 @@ def problems(path: PathLike) -> list[str]:
     """Return what keeps a recorded experiment from being complete and up to date, in words.
 
     Besides what ``load`` verifies: every grid point has every seed, as the recipe gives them now;
-    no run failed but where the recipe allows it; TOLERANCES and EXACT name columns of the table.
+    no run failed but where the recipe allows it; TOLERANCES, EXACT and FREE name columns of the
+    table.
 
     Args:
         path: The recipe, ``NAME.py``.
@@ -189,9 +192,10 @@ def problems(path: PathLike) -> list[str]:
         result.append(f"the table lacks {missing} of {len(expected)} runs")
     if extra := len(found - expected):
         result.append(f"the table has {extra} runs that are not in the recipe")
-    judged = {*_tolerances(module), *getattr(module, "EXACT", ())}
+    named = (_tolerances(module), getattr(module, "EXACT", ()), getattr(module, "FREE", ()))
+    judged = set(itertools.chain(*named))
     for name in sorted(judged - set(_tables.result_names(table))):
-        result.append(f"TOLERANCES or EXACT names {name!r}, which is no column of the table")
+        result.append(f"TOLERANCES, EXACT or FREE names {name!r}, which is no column of the table")
     return result
 
 
@@ -238,9 +242,10 @@ def recompute(path: PathLike, rows: Iterable[int], *, workers: int = 1) -> pd.Da
 
         ``inside`` says whether the recomputed value lies in its band, low to high (see
         ``sweep.bands``), over all finished seeds of its grid point and row. In columns of the
-        recipe's EXACT it says whether both agree. A text, an infinity or a NaN must be one that
-        some finished seed had. If either run failed, the types of the errors stand under
-        ``error``, and the new one must be one of the grid point's; if the numbers of rows differ,
+        recipe's EXACT it says whether both agree; those of its FREE have no row. A text, an
+        infinity or a NaN must be one that some finished seed had. If either run failed, the types
+        of the errors stand under ``error``, and the new one must be one of the grid point's; if
+        the numbers of rows differ,
         they stand under ``rows``, likewise.
 
     Raises:
@@ -288,6 +293,8 @@ def _compare(
     for number, (label, row) in enumerate(zip(recorded.index, rows, strict=False)):
         seeds = finished[finished["row"] == number]
         for name in _tables.result_names(cell):
+            if name in getattr(recipe, "FREE", ()):
+                continue
             numeric = _tables.dtype(cell[name]) != "text"
             old, new = cell.loc[label, name], row.get(name)
             if new is None or new == "":
