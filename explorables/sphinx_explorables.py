@@ -6,7 +6,7 @@ figure of the page shows the same.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "static"
 SCRIPTS = FOLDER / "explorables"
 
 
-class explorable(nodes.General, nodes.Element):  # noqa: N801 - docutils names nodes in lower case
+class explorable(nodes.General, nodes.Element):
     """The place of an explorable; its children are the caption."""
 
 
@@ -26,7 +26,7 @@ class Explorable(SphinxDirective):
 
     required_arguments = 1
     has_content = True
-    option_spec = {
+    option_spec: ClassVar = {
         "label": directives.unchanged_required,
         "figure": directives.unchanged_required,
     }
@@ -35,7 +35,9 @@ class Explorable(SphinxDirective):
         """Return the place, with its caption and what stands there without JavaScript."""
         name = self.arguments[0]
         if not (SCRIPTS / f"{name}.js").is_file():
-            known = ", ".join(sorted(path.stem for path in SCRIPTS.glob("*.js")))
+            known = ", ".join(
+                sorted(path.stem for path in SCRIPTS.glob("*.js") if path.stem != "base")
+            )
             raise self.error(f"explorable must be one of {known}, got {name}")
         if missing := [key for key in ("label", "figure") if key not in self.options]:
             raise self.error(f"explorable {name} needs the option {' and '.join(missing)}")
@@ -44,7 +46,9 @@ class Explorable(SphinxDirective):
         caption, instead = nodes.container(classes=["caption-text"]), nodes.container()
         instead["classes"].append("without-script")
         self.state.nested_parse(self.content, self.content_offset, caption)
-        text = f"This part moves with JavaScript. {{numref}}`{self.options['figure']}` shows it still."
+        text = (
+            f"This part moves with JavaScript. {{numref}}`{self.options['figure']}` shows it still."
+        )
         instead += self.parse_text_to_nodes(text)
         place += [instead, caption]
         return [place]
@@ -73,7 +77,9 @@ def load(app: Sphinx, _page: str, _template: str, _context: dict[str, Any], doct
     """Load the scripts of the explorables of a page, and no others."""
     names = [node["name"] for node in doctree.findall(explorable)] if doctree else []
     for name in ["base", *dict.fromkeys(names)] if names else []:
-        app.add_js_file(f"explorables/{name}.js")
+        for script in (f"{name}-data.js", f"{name}.js"):
+            if (SCRIPTS / script).is_file():
+                app.add_js_file(f"explorables/{script}")
     if names:
         app.add_css_file("explorables/explorables.css")
 

@@ -205,11 +205,11 @@ def test_what_a_remedy_cures_is_named_once():
     ]
 
 
-def test_a_gradient_that_vanishes_whatever_the_biases_is_named_before_them():
+def test_a_gradient_that_vanishes_whatever_the_biases_is_named_instead_of_them():
     torch.manual_seed(0)
     net = models.dense_stack(12, 64, 16, init="pytorch")
     found = names(examine(net, data(), steps=0))
-    assert found == ["vanishing-by-initialisation", "dead-by-bias"]
+    assert found == ["vanishing-by-initialisation"]
 
 
 def test_a_gradient_that_vanishes_by_biases_alone_is_their_consequence():
@@ -295,6 +295,57 @@ def test_a_label_that_the_loss_ignores_is_none():
     assert examine(stack(), batches).findings == ()
     batches[0][1][0] = -1
     assert names(examine(stack(), batches)) == ["labels-out-of-range"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_causes_of_death_are_found_where_neither_remedy_alone_revives(seed):
+    """Biases that half the shifted signal overcomes: each treatment alone leaves the other."""
+    torch.manual_seed(seed)
+    net = with_bias(models.dense_stack(12, 64, 4), -3.0)
+    found = names(examine(net, [(x + 8, y) for x, y in data()], steps=0))
+    assert found[:2] == ["dead-by-bias", "dead-by-input-shift"]
+
+
+def test_dead_units_that_nothing_revives_are_never_passed_over():
+    """Half of each layer held down by one-sided weights, while the rest lets gradients through."""
+    torch.manual_seed(0)
+    net = models.dense_stack(12, 64, 4)
+    with torch.no_grad():
+        for layer in init.weight_layers(net)[1:-1]:
+            layer.weight[:40] = -layer.weight[:40].abs()
+        init.weight_layers(net)[0].weight[:40] = 0
+        init.weight_layers(net)[0].bias[:40] = 0
+    report = examine(net, data())
+    assert report.layers["dead"].max() <= clinic.LAYER_DEAD
+    assert names(report) == ["born-dead"]
+
+
+def test_numbers_of_words_are_not_standardised():
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Embedding(1000, 12), stack()
+
+        def forward(self, x):
+            return self.head(self.embed(x).mean(1))
+
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randint(1000, (64, 7), generator=draw)
+    batches = list(zip(x.split(16), (x[:, 0] % 10).split(16), strict=True))
+    assert examine(Words(), batches).findings == ()
+
+
+def test_a_frozen_body_is_one_finding():
+    body = models.dense_stack(12, 24, 9, outputs=16).requires_grad_(False)
+    (finding,) = examine(nn.Sequential(body, nn.Linear(16, 10)), data(), steps=0).findings
+    assert finding.cause == "no-gradient"
+    assert finding.layer == "0.dense1 and 8 other layers"
+    assert finding.value == sum(p.numel() for p in body.parameters())
+
+
+def test_layers_are_shown_where_units_are_all_alike():
+    report = examine(constant(stack()), data())
+    assert names(report) == ["unbroken-symmetry"] and len(report.layers) == 4
 
 
 def test_all_layers_frozen():

@@ -1,27 +1,26 @@
 """Explorables in Chromium: the numbers of ``cnnbook``, by mouse, keyboard and URL.
 
-Each is the twin of a function of the library. ``TWINS`` draws settings, and says from the library
-what the page must compute for each.
+Each is the twin of a function of the library: ``twins.py`` says which settings to try, and what the
+page must compute for each.
 """
 
 import random
 import re
-from collections.abc import Callable, Iterator
+import runpy
+from collections.abc import Iterator
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from cnnbook import ops
 from test_book import ROOT, entries_of, yaml
 from test_pages import browser, pages_folder, pytestmark  # noqa: F401 - fixtures and marks
+from twins import TWINS, State
 
 FOLDER = ROOT / "explorables" / "static" / "explorables"
-SETTINGS = 40
+DATA = runpy.run_path(str(ROOT / "scripts" / "explorable_data.py"))
 TOLERANCE = 1e-6
-State = dict[str, Any]
 
 # Where each explorable stands, and how often.
 USES = [
@@ -34,47 +33,15 @@ USES = [
 ]
 
 
-class Twin(NamedTuple):
-    """What an explorable must agree with.
-
-    Attributes:
-        draw: From a random generator to settings.
-        expect: From the settings, as the page has them, to its numbers.
-        few: How many settings, where the library is slow.
-    """
-
-    draw: Callable[[random.Random], State]
-    expect: Callable[[State], dict[str, Any]]
-    few: int = SETTINGS
-
-
-def convolved(state: State) -> dict[str, Any]:
-    x = torch.tensor(state["image"], dtype=torch.float64).reshape(1, 1, 8, 8)
-    weight = torch.tensor(state["kernel"], dtype=torch.float64).reshape(1, 1, 3, 3)
-    how = {key: state[key] for key in ("stride", "padding", "dilation")}
-    z = ops.conv2d(x, weight, **how)[0, 0]
-    return {"side": len(z), "output": z.numpy()}
-
-
-TWINS = {
-    "convolution": Twin(
-        lambda draw: {
-            "image": [draw.randint(0, 1) for _ in range(64)],
-            "kernel": [round(draw.uniform(-2, 2), 3) for _ in range(9)],
-            "stride": draw.randint(1, 3),
-            "padding": draw.randint(0, 3),
-            "dilation": draw.randint(1, 3),
-            "row": draw.randint(0, 9),
-            "column": draw.randint(0, 9),
-        },
-        convolved,
-    ),
-}
-
-
 def test_every_explorable_has_a_page_and_a_twin() -> None:
-    files = {path.stem for path in FOLDER.glob("*.js")} - {"base"}
+    files = {path.stem for path in FOLDER.glob("*.js") if "-data" not in path.stem} - {"base"}
     assert files == set(TWINS) == {name for name, _ in USES}
+
+
+@pytest.mark.parametrize("name", DATA["DATA"])
+def test_what_is_shown_of_an_experiment_is_what_its_table_says(name: str) -> None:
+    written = (FOLDER / f"{name}-data.js").read_text(encoding="utf-8")
+    assert written == DATA["script"](name), "run python scripts/explorable_data.py"
 
 
 @pytest.fixture(params=USES, ids=[name for name, _ in USES])

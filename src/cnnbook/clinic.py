@@ -59,7 +59,7 @@ LESS = 0.02  # share of the first loss by which one trial has to beat another
 USUAL = 1e-2  # update ratio at which a larger rate is looked for first
 STILL = 1e-4  # update ratio of the median layer
 
-_MOST_BATCHES, _MOST_IMAGES = 8, 32
+_MOST_BATCHES, _MOST_IMAGES, _MOST_OWNERS = 8, 32, 4
 _BOUNDED = ("sigmoid", "tanh", "hardtanh", "softsign")
 
 
@@ -103,7 +103,8 @@ CAUSES = {
     "no-gradient": Cause(
         "{value:g} parameters of {layer} get no gradient",
         "the layer is frozen, detached or not used by the loss",
-        "look for requires_grad=False, detach(), no_grad() and layers that forward never calls",
+        "unless it is meant: look for requires_grad=False, detach(), no_grad() and layers that "
+        "forward never calls",
         "networks/training",
     ),
     "unbroken-symmetry": Cause(
@@ -115,7 +116,8 @@ CAUSES = {
     "inputs-not-normalised": Cause(
         "inputs are far from mean 0 and standard deviation 1: {value:.3g}, limit {threshold:g}",
         "all signals, gradients and the largest stable rate scale with the inputs",
-        "subtract the mean and divide by the standard deviation of the training images",
+        "subtract the mean and divide by the standard deviation of the training set (of each "
+        "feature, where they differ in kind)",
         "dead_relu/killed",
     ),
     "vanishing-by-saturation": Cause(
@@ -123,6 +125,19 @@ CAUSES = {
         "weights or biases are so large that units saturate: little gradient passes",
         "Xavier's weights and biases of zero, or another activation",
         "vanishing/depth",
+    ),
+    "dead-by-bias": Cause(
+        "a share of {value:.2f} of the units is dead at the start, and not with biases of zero",
+        "negative biases hold the units below their thresholds",
+        "start with biases of zero",
+        "dead_relu/born",
+    ),
+    "dead-by-input-shift": Cause(
+        "a share of {value:.2f} of the units is dead, or dies in the trial, and not with "
+        "standardised inputs",
+        "the inputs' mean is far from zero: it moves whole layers below their thresholds",
+        "subtract the mean of the training images",
+        "dead_relu/killed",
     ),
     "born-dead": Cause(
         "a share of {value:.2f} of the units is dead at the start, worst in {layer}",
@@ -133,8 +148,8 @@ CAUSES = {
     "vanishing-by-initialisation": Cause(
         "∂L/∂z falls by {value:.1f} decades to {layer}",
         "each layer multiplies the gradient by a factor below one",
-        "start at the activation's critical variance (He's for ReLU), or add normalisation or "
-        "skips",
+        "start at the activation's critical variance (He's for ReLU; for others "
+        "theory.critical_sigma_w2), or add normalisation or skips",
         "vanishing/depth",
     ),
     "batch-norm-explosion": Cause(
@@ -148,18 +163,6 @@ CAUSES = {
         "each layer multiplies signals and gradients by a factor above one",
         "start at the activation's critical variance, or add normalisation",
         "exploding/phases",
-    ),
-    "dead-by-bias": Cause(
-        "a share of {value:.2f} of the units is dead at the start, and not with biases of zero",
-        "negative biases hold the units below their thresholds",
-        "start with biases of zero",
-        "dead_relu/born",
-    ),
-    "dead-by-input-shift": Cause(
-        "a share of {value:.2f} of the units is dead, and not with standardised inputs",
-        "the inputs' mean is far from zero: it moves whole layers below their thresholds",
-        "subtract the mean of the training images",
-        "dead_relu/killed",
     ),
     "killed-by-learning-rate": Cause(
         "the trial kills a share of {value:.2f} of the units, and not at a far smaller rate",
@@ -371,6 +374,11 @@ class _Case:
         table["grad_norm"] = table["grad_z"] * np.sqrt(table["units"] * each)
         return table
 
+    @property
+    def measurable(self) -> bool:
+        """Whether inputs are quantities, and not numbers of words."""
+        return self.batches[0][0].is_floating_point()
+
     @cached_property
     def x(self) -> Tensor:
         """All inputs, as one float tensor."""
@@ -565,6 +573,7 @@ def _findings(case: _Case) -> Iterator[Finding]:
     symmetric = list(_of_symmetry(case))
     yield from symmetric
     if symmetric:
+        case.layers  # noqa: B018 - to be shown, not judged
         return
     if size:
         case = case.standardised()
@@ -620,6 +629,8 @@ def _of_outputs(case: _Case) -> Iterator[Finding]:
 
 
 def _of_inputs(case: _Case) -> Iterator[Finding]:
+    if not case.measurable:
+        return
     size = case.x.std().item()
     if size > LARGE or size < SMALL:
         yield Finding("inputs-not-normalised", "", size, LARGE if size > LARGE else SMALL)
@@ -631,6 +642,9 @@ def _of_paths(case: _Case) -> Iterator[Finding]:
         if gradient is None:
             owner = name.rpartition(".")[0]
             owners[owner] = owners.get(owner, 0) + case.model.get_parameter(name).numel()
+    if len(owners) > _MOST_OWNERS:  # a frozen body is one fault, not forty
+        first = next(iter(owners))
+        owners = {f"{first} and {len(owners) - 1} other layers": sum(owners.values())}
     for owner, count in owners.items():
         yield Finding("no-gradient", owner, count, 0.0)
 
@@ -651,7 +665,11 @@ def _alike(rows: Tensor, tolerance: float) -> bool:
 
 
 def _of_the_start(case: _Case) -> Iterator[Finding]:
-    """Yield what is wrong before training; gradients are judged after what revives the dead."""
+    """Yield what is wrong before training.
+
+    If a treatment revives the dead, gradients are judged after it. If they are sick all the same,
+    that is the finding, and the dead are taken for a consequence.
+    """
     dead, share = case.dead, _share(case.dead)
     flat = _bounded(case.layers).set_index("layer")["flat"]
     if flat.mean() > FLAT and _saturation_harms(case):
@@ -661,20 +679,19 @@ def _of_the_start(case: _Case) -> Iterator[Finding]:
         worst = str(dead.idxmax())
         threshold = DEAD if share > DEAD else LAYER_DEAD
         value = share if share > DEAD else float(dead.max())
-        treatments = {"dead-by-bias": case.unbiased}
+        unbiased = case.unbiased()
+        treated = {("dead-by-bias",): unbiased}
         if _shift(case) > SHIFT:
-            treatments["dead-by-input-shift"] = case.standardised
-        for cause, treated in treatments.items():
-            after = treated()
+            treated["dead-by-input-shift",] = case.standardised()
+            treated["dead-by-bias", "dead-by-input-shift"] = unbiased.standardised()
+        for causes, after in treated.items():
             if _cured(dead, after.dead):
-                yield Finding(cause, worst, value, threshold)
-                yield from _of_the_flow(after)
+                found = list(_of_the_flow(after))
+                yield from found or (Finding(cause, worst, value, threshold) for cause in causes)
                 return
-        if dead.max() > LAYER_DEAD or not _flows(case.layers):
-            fall = _fall(case.layers)
-            if math.isnan(fall) or fall < VANISHED:
-                yield Finding("born-dead", worst, value, threshold)
-                return
+        if not _fall(case.layers) >= VANISHED:
+            yield Finding("born-dead", worst, value, threshold)
+            return
     yield from _of_the_flow(case)
 
 
@@ -706,13 +723,7 @@ def _cured(before: pd.Series, after: pd.Series) -> bool:
 
 
 def _shift(case: _Case) -> float:
-    return (case.x.mean().abs() / case.x.std()).item()
-
-
-def _flows(layers: pd.DataFrame) -> bool:
-    """Say whether some gradient reaches each weight layer."""
-    norms = layers.loc[layers["op"] != "", "grad_norm"].dropna()
-    return bool((norms > 0).all())
+    return (case.x.mean().abs() / case.x.std()).item() if case.measurable else 0.0
 
 
 def _fall(layers: pd.DataFrame) -> float:

@@ -13,11 +13,11 @@
      draw      (stage, state, numbers, set) fills the element `stage`; `set(changes)` moves settings
      describe  (state, numbers) => a sentence, read aloud when it has changed
 
-   Each place on the page gets `place.explorable` = {state, numbers, set(changes), reset()}. */
+   What it shows of a recorded experiment stands in NAME-data.js, which is loaded before it, as
+   `Explorables.data.NAME`. Each place on the page gets `place.explorable` = {state, numbers, set(changes), reset()}. */
 (() => {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
-  const known = {};
 
   /* Return a new element; in the name of SVG if the tag begins with "svg:". */
   function make(tag, attributes = {}, ...children) {
@@ -33,7 +33,7 @@
   }
 
   const copy = (state) => JSON.parse(JSON.stringify(state));
-  const known_value = (value, state) => (typeof value === "function" ? value(state) : value);
+  const at = (value, state) => (typeof value === "function" ? value(state) : value);
 
   /* A number with a sign that is not a hyphen, and no more digits than it needs. */
   function say(value, digits = 2) {
@@ -71,7 +71,7 @@
     for (const control of spec.controls) {
       const {key, type} = control;
       if (type === "range") {
-        const low = known_value(control.min, state), high = known_value(control.max, state);
+        const low = at(control.min, state), high = at(control.max, state);
         const step = control.step ?? 1;
         const value = low + Math.round((state[key] - low) / step) * step;
         state[key] = Number(Math.min(Math.max(value, low), high).toFixed(10));
@@ -126,8 +126,8 @@
         slide, output);
       return [both, () => {
         both.hidden = Boolean(control.hidden?.(self.state));
-        slide.min = known_value(control.min, self.state);
-        slide.max = known_value(control.max, self.state);
+        slide.min = at(control.min, self.state);
+        slide.max = at(control.max, self.state);
         slide.value = self.state[key];
         const text = control.format ? control.format(self.state[key]) : say(self.state[key], 3);
         output.textContent = text;
@@ -197,12 +197,11 @@
   }
 
   function define(name, spec) {
-    known[name] = spec;
     const begin = () => document.querySelectorAll(`[data-explorable="${name}"]`)
       .forEach((place) => start(place, name, spec));
     if (document.readyState === "loading") addEventListener("DOMContentLoaded", begin);
     else begin();
   }
 
-  window.Explorables = {define, make, say, grid, known};
+  window.Explorables = {define, make, say, grid, data: {}};
 })();
