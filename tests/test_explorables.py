@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnnbook.activations import ACTIVATIONS
 from test_book import ROOT, entries_of, yaml
 from test_pages import browser, pages_folder, pytestmark  # noqa: F401 - fixtures and marks
 from twins import TWINS, State
@@ -220,6 +221,12 @@ def test_the_window_of_the_convolution_is_moved_and_its_kernel_edited(only: Any)
     before = ask(only, "e.state.image")
     root.locator(".explorable-grid").first.locator(".cell").first.click()
     assert ask(only, "e.state.image").count(1) == before.count(1) + 1
+
+
+@pytest.mark.parametrize("only", ["activations"], indirect=True)
+def test_every_activation_of_the_library_can_be_chosen(only: Any) -> None:
+    options = "[...p.querySelector('select').options].map((o) => [o.value, o.textContent])"
+    assert ask(only, options) == [[name, phi.label] for name, phi in ACTIVATIONS.items()]
 
 
 # And what all of them have ------------------------------------------------------------------------

@@ -199,7 +199,8 @@
       (z) => ({std: z - mean})) : "",
     handle(mean, roof, "Drag the mean", (z) => ({mean: z})));
     const part = (name, value, opacity) => make("div", {class: "explorable-name"},
-      opacity ? make("span", {style: `color: #d55e00; opacity: ${opacity}`}, "■ ") : "",
+      opacity ? make("span", {class: "explorable-key",
+        style: `background: #d55e00; opacity: ${opacity}`}) : "",
       `${name}: `, make("strong", {}, value));
     stage.replaceChildren(make("div", {class: "explorable-row"},
       make("div", {class: "explorable-part"}, picture),

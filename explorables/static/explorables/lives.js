@@ -177,7 +177,8 @@
       ALL} units are dead: ${dead[0]} in layer 1, ${dead[1]} in layer 2; ${
       sum(lost)} of them killed since the start. Of the living, ${are(sum(sparse))} sparse, and ${
       are(sum(revived))} revived: dead at an earlier census. Training accuracy is ${
-      say(100 * accuracy[time], 1)} %. With the other seeds, ${others.join(" and ")} are dead.`;
+      say(100 * accuracy[time], 1)} %. With the other seeds, ${
+      others.slice(0, -1).join(", ")} and ${others.at(-1)} are dead.`;
   }
 
   define("lives", {

@@ -153,7 +153,8 @@
     const figure = (title, ...content) => make("div", {class: "explorable-part",
       style: "flex: 1 1 308px; min-width: 0"},
     make("p", {class: "explorable-name"}, title), ...content);
-    const full = () => make("span", {style: "color: #d55e00"}, "■ ");
+    const full = () => make("span", {class: "explorable-key",
+      style: "background: #d55e00"});
     const pair = (...figures) => make("div", {class: "explorable-row"}, ...figures);
     stage.replaceChildren(
       pair(
