@@ -89,11 +89,9 @@ test-pages: pages ## build the pages likewise and open each in Chromium, if that
 	@$(call say,test-pages: the built pages)
 	@BUILT_PAGES=_build/strict/_build/html $(PY) -m pytest -q tests/test_pages.py tests/test_explorables.py tests/test_quizzes.py
 
-execute: $(STAMP) ## run all notebooks again and store their outputs
+execute: $(STAMP) ## run all notebooks again; store their outputs and how long they took
 	@$(call say,executing the notebooks)
-	@$(NOTEBOOKS) -print0 | xargs -0 -r -n 1 -P $(JOBS) -t $(PY) -m nbconvert --to notebook --execute \
-		--inplace --log-level=WARN --ExecutePreprocessor.timeout=180 \
-		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True --ExecutePreprocessor.store_widget_state=False
+	@$(NOTEBOOKS) -print0 | xargs -0 -r -n 1 -P $(JOBS) $(PY) scripts/execute.py
 
 experiments: $(STAMP) ## record the experiments whose tables are out of date; resumes if interrupted
 	@$(call say,recording experiments)

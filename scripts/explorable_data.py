@@ -2,7 +2,7 @@
 
     python scripts/explorable_data.py
 
-``interactive/static/explorables/NAME-data.js`` holds what the explorable NAME shows of a recorded
+``extensions/static/explorables/NAME-data.js`` holds what the explorable NAME shows of a recorded
 experiment. The same tables give the same bytes; ``tests/test_explorables.py`` compares.
 """
 
@@ -16,7 +16,7 @@ import pandas as pd
 from cnnbook import recorded
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ROOT / "interactive" / "static" / "explorables"
+SCRIPTS = ROOT / "extensions" / "static" / "explorables"
 
 
 def lives(table: pd.DataFrame) -> list[str]:

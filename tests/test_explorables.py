@@ -19,7 +19,7 @@ from test_book import ROOT, entries_of, yaml
 from test_pages import browser, pages_folder, pytestmark  # noqa: F401 - fixtures and marks
 from twins import TWINS, State
 
-FOLDER = ROOT / "interactive" / "static" / "explorables"
+FOLDER = ROOT / "extensions" / "static" / "explorables"
 DATA = runpy.run_path(str(ROOT / "scripts" / "explorable_data.py"))
 TOLERANCE = 1e-6
 

@@ -1,9 +1,13 @@
 """``plots``: what is given is what is drawn."""
 
+import io
+from unittest import mock
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.colors import to_hex
 
 from cnnbook import plots
@@ -122,3 +126,40 @@ def test_use_style_sets_the_colours():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_pictures_are_where_the_saved_figure_shows_them():
+    with plt.rc_context():
+        plots.use_style()
+        figure, (left, right) = plt.subplots(1, 2)
+        left.imshow(np.full((4, 6, 3), [1.0, 0, 0]))
+        left.set_title("a title above")
+        right.plot([1, 2])
+        right.set_ylabel("a label between the two")
+        ((x0, y0, x1, y1),) = plots.pictures(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=figure.dpi)
+    buffer.seek(0)
+    image = plt.imread(buffer)[..., :3]
+    rows, columns = np.nonzero(np.abs(image - [1, 0, 0]).max(axis=-1) < 0.01)
+    height, width, _ = image.shape
+    shown = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert [x0 * width, y0 * height, x1 * width, y1 * height] == pytest.approx(shown, abs=3)  # the frame
+
+
+def test_matrices_and_colour_bars_are_pictures_and_curves_are_not():
+    figure, (left, right) = plt.subplots(1, 2)
+    left.plot([1, 2])
+    hidden = left.imshow(np.eye(2))
+    hidden.set_visible(False)
+    assert plots.pictures(figure) == []
+    plt.colorbar(right.pcolormesh(np.eye(3)), ax=right)
+    assert len(plots.pictures(figure)) == 2
+
+
+def test_a_notebook_notes_the_pictures_of_its_figures():
+    shell = InteractiveShell()
+    with plt.rc_context(), mock.patch("IPython.get_ipython", return_value=shell):
+        plots.use_style()
+    _, metadata = shell.display_formatter.format(plots.grid([np.eye(2)]))
+    assert metadata["image/png"]["pictures"] == plots.pictures(plots.grid([np.eye(2)]))

@@ -13,7 +13,7 @@ from test_book import ROOT
 from test_pages import browser, pages_folder, pytestmark  # noqa: F401 - fixtures and marks
 
 FILES = sorted((ROOT / "chapters").glob("*/quiz.yml"))
-RULES = runpy.run_path(str(ROOT / "interactive" / "quizzes.py"))
+RULES = runpy.run_path(str(ROOT / "extensions" / "quizzes.py"))
 SECTIONS = [
     file.parent / section
     for file in FILES

@@ -126,11 +126,13 @@ def load(
 ) -> ImageData:
     """Load a data set into memory, verified against its published checksums.
 
-    | name | images | shape | where from |
-    | --- | --- | --- | --- |
-    | fashion-mini | 10,000 + 2,000 | (1, 28, 28) | shipped with the package |
-    | fashion-mnist | 60,000 + 10,000 | (1, 28, 28) | ``root/FashionMNIST/raw/*-ubyte.gz`` |
-    | cifar10 | 50,000 + 10,000 | (3, 32, 32) | ``root/cifar-10-batches-py/`` |
+    =============  ===============  ===========  ====================================
+    name           images           shape        where from
+    =============  ===============  ===========  ====================================
+    fashion-mini   10,000 + 2,000   (1, 28, 28)  shipped with the package
+    fashion-mnist  60,000 + 10,000  (1, 28, 28)  ``root/FashionMNIST/raw/*-ubyte.gz``
+    cifar10        50,000 + 10,000  (3, 32, 32)  ``root/cifar-10-batches-py/``
+    =============  ===============  ===========  ====================================
 
     Of Fashion-MNIST, the packed and the unpacked files do equally. A download goes to
     ``root/<name>.part`` and is moved from there file by file once verified, so one that dies

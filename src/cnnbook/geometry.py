@@ -162,7 +162,7 @@ def receptive_field(model: nn.Module) -> pd.DataFrame:
     """Return what one unit of each layer sees of the input image.
 
     Through a layer with kernel k, stride s, padding p and dilation d,
-    field += (k−1)·d·jump, offset += ((k−1)·d/2 − p)·jump and then jump *= s.
+    ``field += (k−1)·d·jump``, ``offset += ((k−1)·d/2 − p)·jump`` and then ``jump *= s``.
 
     Args:
         model: An ``nn.Sequential``, nested at will, of convolutions, max or average poolings and
@@ -207,7 +207,7 @@ def effective_receptive_field(
     unit: tuple[int, int] | None = None,
     power: float = 1.0,
 ) -> Tensor:
-    """Return how strongly each input pixel moves one output position: |∂y/∂x|, averaged.
+    """Return how strongly each input pixel moves one output position: ``|∂y/∂x|``, averaged.
 
     The model is run in evaluation mode and left in the mode, with the gradients, that it had.
 
@@ -216,7 +216,7 @@ def effective_receptive_field(
         x: Input images (N, C, H, W); the average runs over N and C.
         unit: The output position (row, column); the centre one by default. The gradient is that of
             the sum over output channels.
-        power: Exponent of |∂y/∂x| before averaging: 1 for the mean, 2 for the mean square.
+        power: Exponent of ``|∂y/∂x|`` before averaging: 1 for the mean, 2 for the mean square.
 
     Returns:
         A map (H, W), in float64, that sums to 1.

@@ -1,13 +1,18 @@
 """Pictures of the book: tables and arrays in, matplotlib figures out. Nothing is computed here."""
 
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 # Okabe & Ito (2008): told apart by people with any common colour vision. Their yellow is left out,
@@ -17,7 +22,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults to the book's: legible at phone width, safe colours."""
+    """Set matplotlib's defaults to the book's: legible at phone width, safe colours.
+
+    In a notebook, each figure from here on also carries ``pictures`` in its output's metadata, so
+    that the pages can be drawn dark.
+    """
     mpl.rcParams.update(
         {
             "axes.prop_cycle": mpl.cycler(color=COLORS),
@@ -34,6 +43,45 @@ def use_style() -> None:
             "savefig.bbox": "tight",
         }
     )
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        shell.display_formatter.mimebundle_formatter.for_type(Figure, _metadata)
+
+
+def _metadata(figure: Figure, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What IPython is to add to a figure's output: no data, and metadata of its PNG."""
+    return {}, {"image/png": {"pictures": pictures(figure)}}
+
+
+def pictures(figure: Figure) -> list[list[float]]:
+    """Return where a figure saved with the book's style shows images, matrices and colour bars.
+
+    Their colours carry data, so a dark page must leave them as they are.
+
+    Args:
+        figure: Any figure.
+
+    Returns:
+        Left, top, right and bottom of each, as fractions of the saved figure's width and height.
+    """
+    figure.draw_without_rendering()
+    whole = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+    places = []
+    for ax in figure.axes:
+        for artist in ax.findobj(lambda one: isinstance(one, (AxesImage, QuadMesh))):
+            box = Bbox.intersection(artist.get_window_extent(), ax.bbox)
+            if box is None or not artist.get_visible():
+                continue
+            (left, bottom), (right, top) = box.get_points() / figure.dpi - whole.min
+            places.append(
+                [
+                    left / whole.width,
+                    1 - top / whole.height,
+                    right / whole.width,
+                    1 - bottom / whole.height,
+                ]
+            )
+    return [[round(float(min(max(part, 0.0), 1.0)), 4) for part in place] for place in places]
 
 
 def grid(

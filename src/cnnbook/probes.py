@@ -19,9 +19,9 @@ z_mean, z_std             Moments of the pre-activation, over units, positions a
 a_mean, a_std             Likewise of the activation.
 dead                      Share of units with φ′ = 0 at every position of every image seen.
 sparse                    Share of units with φ′ ≠ 0 at under 1 % of the positions, yet at some.
-dormant                   Share of units with a mean |a| of at most τ times the layer's mean |a|.
-saturated                 Share of units with |φ′| < 0.05 max |φ′| at over 95 % of the positions.
-flat                      Share of positions with |φ′| < 0.05 max |φ′|, over all units.
+dormant                   Share of units with a mean ``|a|`` of at most τ times the layer's.
+saturated                 Share of units with ``|φ′| < 0.05 max |φ′|`` at over 95 % of positions.
+flat                      Share of positions with ``|φ′| < 0.05 max |φ′|``, over all units.
 nonfinite                 Share of units that met a NaN or an infinity; the five shares before it
                           are of the other units.
 grad_z                    Root mean square of ∂L/∂z, for L as ``backward`` was called on it: under a
@@ -222,8 +222,8 @@ class Probe:
         """Return one row per unit: layer, unit, positions, moments, shares, and verdicts.
 
         ``active`` is the share of positions with φ′ ≠ 0, ``flat`` that of those with
-        |φ′| < 0.05 max |φ′|. They and the verdicts dead, sparse, dormant and saturated are missing
-        for a unit that met a NaN or an infinity, and without an activation.
+        ``|φ′| < 0.05 max |φ′|``. They and the verdicts dead, sparse, dormant and saturated are
+        missing for a unit that met a NaN or an infinity, and without an activation.
         """
         frames = [row.unit_frame(self.tau) for row in self._rows.values()]
         return (

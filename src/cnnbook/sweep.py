@@ -2,13 +2,15 @@
 
 Its columns, in this order:
 
-| column | meaning |
-| --- | --- |
-| those of the grid | the point; None is written ``"none"`` |
-| ``seed`` | the seed of the run |
-| what the function returned | one number, truth value or text each |
-| ``error`` | type and message if the run failed, else missing |
-| ``seconds`` | how long the run took, repeated on each of its rows |
+==========================  ===================================================
+column                      meaning
+==========================  ===================================================
+those of the grid           the point; None is written ``"none"``
+``seed``                    the seed of the run
+what the function returned  one number, truth value or text each
+``error``                   type and message if the run failed, else missing
+``seconds``                 how long the run took, repeated on each of its rows
+==========================  ===================================================
 """
 
 import functools

@@ -301,12 +301,13 @@ def evaluate(
 
     The network and the random stream are left as they were, the mode of each module included.
 
-    | metric | what |
-    | --- | --- |
-    | ``accuracy`` | share of examples whose largest logit is that of their class (first, if tied) |
-    | ``macro_f1`` | mean over classes of F1 = 2TP / (2TP + FP + FN) |
-    | ``roc_auc`` | mean over classes of the area under the one-against-rest ROC curve of the
-    softmax probability |
+    ============  =============================================================================
+    metric        what
+    ============  =============================================================================
+    ``accuracy``  share of examples whose largest logit is that of their class (first, if tied)
+    ``macro_f1``  mean over classes of F1 = 2TP / (2TP + FP + FN)
+    ``roc_auc``   mean over classes of the area under the one-against-rest ROC curve
+    ============  =============================================================================
 
     Metrics are NaN if any logit is NaN or infinite; ``macro_f1`` and ``roc_auc`` also if a class of
     the model does not occur in the data, because they are not defined then.
