@@ -20,7 +20,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab lint format unit notebooks pages test-pages execute experiments clean lock
+.PHONY: help book test lab lint format unit notebooks pages test-pages execute experiments repository clean lock
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -97,6 +97,10 @@ experiments: $(STAMP) ## record the experiments whose tables are out of date; re
 	@$(call say,recording experiments)
 	@if [ -d experiments ]; then $(PY) -m cnnbook.recorded --workers $(JOBS) experiments; \
 	else echo "no experiments yet"; fi
+
+repository: $(STAMP) ## name the public repository, for launch buttons: make repository URL=https://… (or none)
+	@$(PY) scripts/repository.py $(if $(URL),$(URL),$(error URL must be https://host/owner/name or none)) \
+		--branch $(or $(BRANCH),main)
 
 clean: ## remove what was built, and the environment
 	rm -rf _build $(VENV) .stamps .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov

@@ -10,6 +10,7 @@ import base64
 import gc
 import hashlib
 import io
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ import numpy as np
 from docutils import nodes
 from matplotlib.colors import to_rgb
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 from cnnbook.plots import COLORS
+
+Found = tuple[bytes, list[list[float]]]  # a PNG, and where its pictures are
 
 GROUND = "#121212"  # of the theme's dark pages
 PARTNERS = ("#4FA8E8", "#FF8A3D", "#2CC89A", "#E79CC9", "#9ADCFF", "#F5BC2F", "#E8E8E8")
@@ -100,10 +104,10 @@ class figure_image(nodes.image):
     """An image of a notebook or its twin: fetched when it comes into view, its place kept free."""
 
 
-def images_of(notebook: Path) -> dict[str, tuple[bytes, list[list[float]]]]:
-    """Return the images of a notebook and their pictures, by SHA-256."""
+def images_of_cells(cells: list[Any]) -> dict[str, Found]:
+    """Return the images of cells and their pictures, by SHA-256."""
     found = {}
-    for cell in nbformat.read(notebook, as_version=4).cells:
+    for cell in cells:
         for output in cell.get("outputs", []):
             if encoded := output.get("data", {}).get("image/png"):
                 png = base64.b64decode(encoded)
@@ -112,32 +116,62 @@ def images_of(notebook: Path) -> dict[str, tuple[bytes, list[list[float]]]]:
     return found
 
 
+def pair(app: Sphinx, uri: str, known: Found, **attributes: Any) -> list[figure_image]:
+    """Return an image of a notebook, whose file is at ``uri``, and its twin, whose file is made."""
+    png, pictures = known
+    dark = uri.removesuffix(".png") + "-dark.png"
+    (Path(app.srcdir) / dark.lstrip("/")).write_bytes(twin(png, pictures))
+    attributes["size"] = struct.unpack(">II", png[16:24])
+    classes = attributes.pop("classes", [])
+    # Classes of our own: behind its only-light and only-dark the theme hides the caption, too.
+    # An image that is dark-light it leaves as it is.
+    return [
+        figure_image(uri=uri, classes=[*classes, "on-light"], **attributes),
+        figure_image(uri=dark, classes=[*classes, "on-dark", "dark-light"], **attributes),
+    ]
+
+
 def add_twins(app: Sphinx, doctree: nodes.document) -> None:
     """Put a twin beside each image that a notebook made."""
     source = Path(app.env.doc2path(app.env.docname))
     if source.suffix != ".ipynb":
         return
-    known = images_of(source)
+    known = images_of_cells(nbformat.read(source, as_version=4).cells)
     for image in list(doctree.findall(nodes.image)):
-        file = Path(image["uri"])
-        if file.stem not in known:
-            continue
-        png, pictures = known[file.stem]
-        dark = file.with_name(f"{file.stem}-dark.png")
-        (Path(app.srcdir) / str(dark).lstrip("/")).write_bytes(twin(png, pictures))
-        # Classes of our own: behind its only-light and only-dark the theme hides the caption, too.
-        # An image that is dark-light it leaves as it is.
-        pair = [(image["uri"], ["on-light"]), (str(dark), ["on-dark", "dark-light"])]
-        size = struct.unpack(">II", png[16:24])
-        image.replace_self(
-            [
-                figure_image(
-                    **image.attributes | {"uri": uri, "classes": image["classes"] + classes},
-                    size=size,
-                )
-                for uri, classes in pair
-            ]
-        )
+        if found := known.get(Path(image["uri"]).stem):
+            image.replace_self(pair(app, known=found, **image.attributes))
+
+
+class Finding(SphinxDirective):
+    """``{finding} page figure-name``: a figure of a notebook on another page, with other words."""
+
+    required_arguments = 2
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the figure, with the content as its caption."""
+        page, name = self.arguments
+        source = Path(self.env.doc2path(page))
+        self.env.note_dependency(str(source))
+        cells = nbformat.read(source, as_version=4).cells
+        named = [
+            cell
+            for cell in cells
+            if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name
+        ]
+        if not named:
+            raise self.error(f"{page} has no figure called {name}")
+        ((digest, found),) = images_of_cells(named).items()
+        file = Path(self.env.app.doctreedir) / f"{digest}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(found[0])
+        uri = "/" + Path(os.path.relpath(file, self.env.srcdir)).as_posix()
+        alt = named[0].metadata.mystnb.image.alt
+        figure = nodes.figure("", *pair(self.env.app, uri, found, alt=alt), align="default")
+        content = nodes.container()
+        self.state.nested_parse(self.content, self.content_offset, content)
+        figure += nodes.caption("", "", *[child for one in content for child in one.children])
+        return [figure]
 
 
 def visit_figure_image(writer: Any, node: figure_image) -> None:
@@ -162,6 +196,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         latex=(skip, None),
         text=(skip, None),
     )
+    app.add_directive("finding", Finding)
     # Before Sphinx collects the images of a page, which it does at priority 500.
     app.connect("doctree-read", add_twins, priority=400)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
