@@ -87,7 +87,8 @@ pages: $(STAMP) ## build the pages from nothing, with every warning an error
 
 test-pages: pages ## build the pages likewise and open each in Chromium, if that is installed
 	@$(call say,test-pages: the built pages)
-	@BUILT_PAGES=_build/strict/_build/html $(PY) -m pytest -q tests/test_pages.py tests/test_explorables.py tests/test_quizzes.py
+	@BUILT_PAGES=_build/strict/_build/html $(PY) -m pytest -q -n $(JOBS) --dist worksteal \
+		tests/test_pages.py tests/test_explorables.py tests/test_quizzes.py
 
 execute: $(STAMP) ## run all notebooks again; store their outputs and how long they took
 	@$(call say,executing the notebooks)

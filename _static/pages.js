@@ -40,5 +40,21 @@ addEventListener("DOMContentLoaded", () => {
   };
   const article = document.querySelector("article");
   if (article) new ResizeObserver(look).observe(article);
-  addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(look));
+  // Where a formula is all that names something, its text is said in words of its own.
+  const name = () => {
+    for (const e of all("article :is(summary, th):has(math)")) {
+      const clone = e.cloneNode(true);
+      clone.querySelectorAll("mjx-container").forEach((formula) => formula.remove());
+      if (clone.textContent.trim()) continue;
+      const said = document.createElement("span");
+      said.className = "visually-hidden";
+      said.textContent = [...e.querySelectorAll("math")].map((math) => math.textContent).join(", ");
+      e.querySelectorAll("mjx-container").forEach((formula) => formula.setAttribute("aria-hidden", "true"));
+      e.append(said);
+    }
+  };
+  addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(() => {
+    name();
+    look();
+  }));
 });

@@ -385,7 +385,7 @@ def conv_stack(
     Returns:
         A network from images (N, channels, H, W) to logits (N, outputs). Layers are numbered by
         depth: conv1, norm1, relu1, dropout1, conv2, …, pool (without ``flatten_size``), flatten
-        and dense{depth}.
+        and last dense, with the depth as its number.
 
     Raises:
         TypeError: If an argument has the wrong type.
