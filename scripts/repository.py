@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--branch", default="main", help="the branch that readers get")
     given = parser.parse_args(arguments)
     url = "" if given.url == "none" else given.url.rstrip("/").removesuffix(".git")
-    if url and not re.fullmatch(r"https://[\w.-]+/[\w.-]+/[\w.-]+", url):
+    if given.url != "none" and not re.fullmatch(r"https://[\w.-]+/[\w.-]+/[\w.-]+", url):
         parser.error(f"url must be https://host/owner/name or none, got {given.url!r}")
     if not re.fullmatch(r"[\w./-]+", given.branch):
         parser.error(f"branch must be the name of a branch, got {given.branch!r}")
