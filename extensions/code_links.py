@@ -72,8 +72,14 @@ def link_text(app: Sphinx, doctree: nodes.document, page: str) -> None:
             link += literal
 
 
+def skip_fields(_app: Sphinx, _what: str, _name: str, member: object, *_: Any) -> bool | None:
+    """Leave out what Python says of a named tuple's fields; the class describes them."""
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register what Sphinx is to do; Sphinx calls this."""
+    app.connect("autodoc-skip-member", skip_fields)
     app.connect("doctree-resolved", link_text)
     app.connect("html-page-context", link_code)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -29,6 +29,7 @@ Found = tuple[bytes, list[list[float]]]  # a PNG, and where its pictures are
 
 GROUND = "#121212"  # of the theme's dark pages
 PARTNERS = ("#4FA8E8", "#FF8A3D", "#2CC89A", "#E79CC9", "#9ADCFF", "#F5BC2F", "#E8E8E8")
+TINT = 0.75
 SHARP = 12  # how strongly a colour follows the nearest of the book's
 
 # Björn Ottosson (2020), "A perceptual color space for image processing": linear sRGB to OKLab.
@@ -65,8 +66,8 @@ def darken(rgb: np.ndarray) -> np.ndarray:
     """Return what takes the place of sRGB colours (..., 3) on a dark ground.
 
     Seen from white, a colour lies in a direction and at a distance. White becomes the ground; a
-    direction becomes the mean of the partners' directions, weighted by nearness; the distance
-    stays in proportion.
+    direction becomes the mean of the partners' directions, weighted by nearness. The distance, as a
+    share of the full colour's, is raised to a power under one: on dark, faint tints drown.
     """
     white, ground = np.array([1.0, 0, 0]), to_lab(np.array(to_rgb(GROUND)))
     colors = to_lab(np.array([to_rgb(color) for color in COLORS])) - white
@@ -77,7 +78,8 @@ def darken(rgb: np.ndarray) -> np.ndarray:
     apart = 1 - (seen / np.maximum(far, 1e-9)) @ (colors / length[:, None]).T
     weights = 1 / (apart.clip(0) + 1e-6) ** (SHARP / 6)
     weights /= weights.sum(axis=-1, keepdims=True)
-    return to_srgb(ground + far * (weights @ (partners / length[:, None])))
+    share = far / (weights @ length)[..., None]
+    return to_srgb(ground + share**TINT * (weights @ partners))
 
 
 def twin(png: bytes, pictures: list[list[float]]) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from docutils import nodes
 from matplotlib.colors import to_rgb
+from sphinx import addnodes
 
 from cnnbook.plots import COLORS
 from test_book import NOTEBOOKS, ROOT, name_of
@@ -74,7 +75,7 @@ def png(pixels: np.ndarray) -> bytes:
 def test_pictures_keep_their_colours_and_the_rest_does_not():
     pixels = np.full((10, 20, 4), 255, dtype=np.uint8)
     pixels[2:4, 2:4, :3] = 0
-    pixels[:, 10:, 3] = 0  # transparent counts as white
+    pixels[:, 10:] = 0  # transparent black counts as white
     made = figures.twin(png(pixels), [[0.0, 0.0, 0.25, 1.0]])
     dark = matplotlib.image.imread(io.BytesIO(made))[..., :3]
     ground = pytest.approx(to_rgb(figures.GROUND), abs=0.01)
@@ -171,6 +172,7 @@ def test_every_notebook_knows_how_long_it_ran(path):
         (0.2, "1 s"),
         (59, "59 s"),
         (61, "1 min"),
+        (5520, "1 h 30 min"),
         (3540, "59 min"),
         (3600, "1 h"),
         (5400, "1 h 30 min"),
@@ -283,6 +285,20 @@ def test_the_preview_has_the_size_that_sites_ask_for(tmp_path):
 
 
 # Terms -------------------------------------------------------------------------------------------
+
+
+def test_a_term_is_noted_with_the_last_link_of_its_definition():
+    def link(target: str) -> addnodes.pending_xref:
+        return addnodes.pending_xref("", reftype="myst", refdomain="doc", reftarget=target)
+
+    entry = ("single", "blur", "term-blur", "main", None)
+    term = nodes.term("", "blur", addnodes.index(entries=[entry]))
+    said = nodes.definition("", nodes.paragraph("", "", link("one"), link("two")))
+    tree = nodes.document("", "")
+    tree += nodes.definition_list("", nodes.definition_list_item("", term, said))
+    app = SimpleNamespace(env=SimpleNamespace(docname=terms.GLOSSARY))
+    terms.note_terms(app, tree)
+    assert app.env.terms == [("blur", "term-blur", "two")]
 
 
 def test_terms_rank_the_page_that_their_definition_names():
