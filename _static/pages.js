@@ -27,11 +27,14 @@ addEventListener("DOMContentLoaded", () => {
   for (const entry of all(".citation-list, .citation")) entry.removeAttribute("role");
 
   // What scrolls sideways can be reached by key, and fades where it goes on.
-  const wide = "pre, .math, mjx-container, .pst-scrollable-table-container, table, .cell_output, .output";
-  const atEnd = (e) => e.classList.toggle("at-end", e.scrollLeft + e.clientWidth > e.scrollWidth - 2);
+  const wide = "pre, .math, mjx-container, .pst-scrollable-table-container, table, .cell_output, "
+    + ".output";
+  const atEnd = (e) =>
+    e.classList.toggle("at-end", e.scrollLeft + e.clientWidth > e.scrollWidth - 2);
   const look = () => {
     for (const e of document.querySelector("article")?.querySelectorAll(wide) ?? []) {
-      const scrolls = e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX);
+      const scrolls = e.scrollWidth > e.clientWidth + 1
+        && /auto|scroll/.test(getComputedStyle(e).overflowX);
       if (scrolls === e.classList.contains("is-wide")) continue;
       e.classList.toggle("is-wide", scrolls);
       if (scrolls) e.tabIndex = 0; else e.removeAttribute("tabindex");
@@ -49,12 +52,14 @@ addEventListener("DOMContentLoaded", () => {
       const said = document.createElement("span");
       said.className = "visually-hidden";
       said.textContent = [...e.querySelectorAll("math")].map((math) => math.textContent).join(", ");
-      e.querySelectorAll("mjx-container").forEach((formula) => formula.setAttribute("aria-hidden", "true"));
+      e.querySelectorAll("mjx-container")
+        .forEach((formula) => formula.setAttribute("aria-hidden", "true"));
       e.append(said);
     }
   };
-  addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(() => {
+  addEventListener("load", async () => {
+    await window.MathJax?.startup?.promise;
     name();
     look();
-  }));
+  });
 });

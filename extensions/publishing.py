@@ -129,15 +129,16 @@ def write_print_form(app: Sphinx) -> None:
 
 
 def draw_card(app: Sphinx) -> None:
-    """Draw the preview: the title beside the first figure of the first page."""
+    """Draw the preview: the title, beside the first figure of the first page if it has one."""
     html = (Path(app.outdir) / f"{app.config.root_doc}.html").read_text()
     shown = re.search(r'src="(_images/[^"]+)"', html)
     figure = Figure(figsize=(12, 6.3), dpi=100, facecolor="white")
     figure.text(0.04, 0.55, app.config.project.replace(" ", "\n", 1), size=38, weight="bold")
     figure.text(0.04, 0.4, "Why they do, why they don't:\nevery claim measured.", size=22)
-    ax = figure.add_axes((0.56, 0.05, 0.42, 0.9))
-    ax.imshow(matplotlib.image.imread(Path(app.outdir) / shown[1]), interpolation="lanczos")
-    ax.axis("off")
+    if shown:
+        ax = figure.add_axes((0.56, 0.05, 0.42, 0.9))
+        ax.imshow(matplotlib.image.imread(Path(app.outdir) / shown[1]), interpolation="lanczos")
+        ax.axis("off")
     figure.savefig(Path(app.outdir) / CARD, dpi=100, bbox_inches=None)
 
 

@@ -47,7 +47,7 @@ def rank_terms(app: Sphinx) -> list:
     if indexer is None:
         return []
     entries: dict[str, list[tuple[str, str, str]]] = {GLOSSARY: []}
-    for term, own, target in app.env.terms:
+    for term, own, target in getattr(app.env, "terms", []):
         page, anchor = page_of(app, target)
         if page:
             entries.setdefault(page, []).append((term, anchor, "main"))

@@ -1,11 +1,13 @@
 """A public repository: the launch buttons' settings, the hidden cell for Colab, Binder's image."""
 
+import os
 import re
 import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
+from html import unescape
 from pathlib import Path
 
 import nbformat
@@ -102,6 +104,65 @@ def test_a_notebook_opened_on_colab_runs_from_first_to_last(tmp_path):
     said = "".join(output.text for output in notebook.cells[-1].outputs)
     assert said.split() == [str(book / "src/cnnbook/__init__.py"), str(book / "chapters/remedies")]
     assert sys.modules.get("google.colab") is None
+
+
+SMALL = """
+format: jb-book
+root: references
+parts:
+  - caption: A part
+    chapters:
+      - file: chapters/pooling/index
+        sections:
+          - file: chapters/pooling/shift
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages of a small book that has a repository, a JupyterHub and an address."""
+    root = tmp_path_factory.mktemp("book")
+    for folder in ("extensions", "_static", "_templates", "_vendor", "chapters/pooling"):
+        ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
+    for file in ("references.md", "references.bib", "_config.yml"):
+        shutil.copy(ROOT / file, root / file)
+    (root / "_toc.yml").write_text(SMALL)
+    SCRIPT["name_repository"](root, URL, "main")
+    config = root / "_config.yml"
+    hub = config.read_text().replace(
+        'jupyterhub_url: ""', "jupyterhub_url: https://hub.example.org"
+    )
+    config.write_text(hub)
+    build = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(root), "-q"]
+    address = {"BOOK_URL": "https://book.example.org/cnn"}
+    subprocess.run(build, check=True, capture_output=True, env=os.environ | address)
+    return root / "_build/html"
+
+
+def test_launch_buttons_open_the_notebook_of_the_page(site):
+    html = (site / "chapters/pooling/shift.html").read_text(encoding="utf-8")
+    links = [unescape(link) for link in re.findall(r'href="([^"]+)"', html)]
+    path = "chapters/pooling/shift.ipynb"
+    assert f"https://mybinder.org/v2/gh/owner/name/main?urlpath=lab/tree/{path}" in links
+    assert f"https://colab.research.google.com/github/owner/name/blob/main/{path}" in links
+    pull = f"repo=https%3A//github.com/owner/name&urlpath=lab/tree/name/{path}&branch=main"
+    (hub,) = [link for link in links if link.startswith("https://hub.example.org")]
+    assert hub.endswith(f"/hub/user-redirect/git-pull?{pull}")
+    assert "google.colab" not in html, "the hidden cell shows"
+
+
+def test_a_site_with_an_address_has_a_sitemap_and_previews(site):
+    base = "https://book.example.org/cnn/"
+    listed = re.findall(r"<loc>(.*?)</loc>", (site / "sitemap.xml").read_text(encoding="utf-8"))
+    pages = ["references", "chapters/pooling/index", "chapters/pooling/shift"]
+    assert {f"{base}{page}.html" for page in pages} == {*listed} - {f"{base}index.html"}
+    html = (site / "chapters/pooling/shift.html").read_text(encoding="utf-8")
+    told = dict(re.findall(r'<meta property="og:([\w:]+)" content="([^"]*)"', html))
+    assert told["title"] == "Does pooling make a network blind to shifts?"
+    assert told["url"] == f"{base}chapters/pooling/shift.html"
+    assert told["description"].startswith("Pooling is said to")
+    assert (site / told["image"].removeprefix(base)).is_file()
 
 
 def test_binder_gets_what_the_library_asks_for_on_cpus():

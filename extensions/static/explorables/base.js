@@ -196,6 +196,21 @@
     return picture;
   }
 
+  /* A part of the stage with its title; `style` is CSS, or "". */
+  function titled(title, style, ...content) {
+    return make("div", {class: "explorable-part", style: style || false},
+      make("p", {class: "explorable-name"}, title), ...content);
+  }
+
+  /* Call `move(down, right)` if an event is an arrow key: by how many rows and columns. */
+  function onArrow(event, move) {
+    const way = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]}[
+      event.key];
+    if (!way) return;
+    event.preventDefault();
+    move(...way);
+  }
+
   function define(name, spec) {
     const begin = () => document.querySelectorAll(`[data-explorable="${name}"]`)
       .forEach((place) => start(place, name, spec));
@@ -203,5 +218,5 @@
     else begin();
   }
 
-  window.Explorables = {define, make, say, grid, data: {}};
+  window.Explorables = {define, make, say, grid, titled, onArrow, data: {}};
 })();

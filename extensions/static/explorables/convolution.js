@@ -1,7 +1,7 @@
 /* Convolution, the twin of cnnbook.ops.conv2d for one image and one kernel. */
 (() => {
   "use strict";
-  const {define, make, say, grid} = Explorables;
+  const {define, make, say, grid, titled, onArrow} = Explorables;
   const SIDE = 8;
   const fill = (rule) => Array.from({length: SIDE * SIDE},
     (_, k) => rule(Math.floor(k / SIDE), k % SIDE));
@@ -69,13 +69,8 @@
       set({image: next});
     };
     const largest = Math.max(1e-9, ...output.flat().map(Math.abs));
-    const move = (event) => {
-      const [di, dj] = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1],
-        ArrowRight: [0, 1]}[event.key] ?? [0, 0];
-      if (!di && !dj) return;
-      event.preventDefault();
-      set({row: row + di, column: column + dj});
-    };
+    const move = (event) => onArrow(event, (down, right) =>
+      set({row: row + down, column: column + right}));
     const weights = kernel.map((weight, k) => make("input", {type: "number", step: "any",
       value: Number(weight.toFixed(4)), "data-key": `weight-${k}`,
       "aria-label": `Weight in row ${Math.floor(k / 3) + 1}, column ${k % 3 + 1}`,
@@ -93,16 +88,14 @@
       text: (value) => say(value, Math.abs(value) < 10 ? 1 : 0),
       mark: (i, j) => (i === row && j === column ? "chosen" : ""),
       pick: (i, j) => set({row: i, column: j})}));
-    const figure = (title, ...content) => make("div", {class: "explorable-part"},
-      make("p", {class: "explorable-name"}, title), ...content);
     stage.replaceChildren(
       make("div", {class: "explorable-row"},
-        figure(`Input, ${SIDE} × ${SIDE}${padding ? ", padded with zeros" : ""} (click a pixel)`,
-          grid(input, {label: "Input image", size: 22, shade: (value) => 0.8 * value,
+        titled(`Input, ${SIDE} × ${SIDE}${padding ? ", padded with zeros" : ""} (click a pixel)`,
+          "", grid(input, {label: "Input image", size: 22, shade: (value) => 0.8 * value,
             pick: flip, mark: (i, j) => `${border(i, j) ? "border " : ""}${
               position(i, j) >= 0 ? "window" : ""}`})),
-        figure("Kernel", make("div", {class: "explorable-kernel"}, ...weights)),
-        figure(`Output, ${side} × ${side} (click, or arrow keys)`, result)),
+        titled("Kernel", "", make("div", {class: "explorable-kernel"}, ...weights)),
+        titled(`Output, ${side} × ${side} (click, or arrow keys)`, "", result)),
       make("p", {class: "explorable-sum"}, `${sum.join(" + ") || "0"} = ${
         say(output[row][column], 3)}`),
       make("p", {class: "explorable-sum"}, `Output size: ⌊(${SIDE} + 2 · ${padding} − ${

@@ -1,7 +1,7 @@
 /* Geometry of a stack, the twin of cnnbook.geometry: sizes, parameters, receptive fields. */
 (() => {
   "use strict";
-  const {define, make} = Explorables;
+  const {define, make, titled, onArrow} = Explorables;
   const MOST = 6, SIDE = 300;
   const conv = (channels, rest = {}) =>
     ({kind: "conv", kernel: 3, stride: 1, padding: 0, dilation: 1, channels, ...rest});
@@ -195,26 +195,19 @@
   }
 
   function draw(stage, state, numbers, set) {
-    const move = (event) => {
-      const [di, dj] = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1],
-        ArrowRight: [0, 1]}[event.key] ?? [0, 0];
-      if (!di && !dj) return;
-      event.preventDefault();
-      set({row: state.row + di, column: state.column + dj});
-    };
+    const move = (event) => onArrow(event, (down, right) =>
+      set({row: state.row + down, column: state.column + right}));
     const {kernel: k, stride: s, padding: p, dilation: d, ...here} = walk(state)[state.layer - 1];
-    const figure = (title, style, ...content) => make("div", {class: "explorable-part", style},
-      make("p", {class: "explorable-name"}, title), ...content);
     const below = here.before;
     stage.replaceChildren(
       make("div", {class: "explorable-row"},
-        figure(`What a unit of layer ${state.layer} sees (click, or arrow keys)`,
+        titled(`What a unit of layer ${state.layer} sees (click, or arrow keys)`,
           `flex: 0 1 ${SIDE}px`,
           make("div", {class: "explorable-focus", tabindex: 0, "data-key": "picture",
             role: "application", onkeydown: move,
             "aria-label": "Image; the arrow keys move to another unit of the layer"},
           picture(state, numbers, set))),
-        figure("Layers (click one)", "flex: 1 1 18rem; min-width: 0", table(state, numbers, set))),
+        titled("Layers (click one)", "flex: 1 1 18rem; min-width: 0", table(state, numbers, set))),
       ...(below ? [
         `Output: ⌊(${below.size} + 2 · ${p} − ${d} · (${k} − 1) − 1) / ${s}⌋ + 1 = ${here.size}`,
         `Field: ${count(below.field)} + (${k} − 1) · ${d} · ${count(below.jump)} = ${

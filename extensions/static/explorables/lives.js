@@ -2,7 +2,7 @@
    probes.measure found at each census. */
 (() => {
   "use strict";
-  const {define, make, say} = Explorables;
+  const {define, make, say, titled} = Explorables;
   const {RATES, SEEDS, STEPS, UNITS, RUNS} = Explorables.data.lives;
   const GRID = [...new Set(Object.values(RATES).flat())].sort((a, b) => a - b);
   const LAYERS = [0, 1], EACH = Array.from({length: UNITS}, (_, unit) => unit);
@@ -105,9 +105,7 @@
     const own = share[SEEDS.indexOf(seed) * LAYERS.length + layer];
     picture.append(line({...SEED, d: path(own)}), make("svg:circle", {cx: x(STEPS[time]),
       cy: y(own[time]), r: 3.5, fill: "#d55e00"}));
-    return make("div", {class: "explorable-part", style:
-      "flex: 1 1 138px; max-width: 215px; min-width: 0"},
-    make("p", {class: "explorable-name"}, `Layer ${layer + 1}`), picture);
+    return titled(`Layer ${layer + 1}`, "flex: 1 1 138px; max-width: 215px; min-width: 0", picture);
   }
 
   /* Counts that are a key of the marks as well. */
@@ -122,8 +120,7 @@
     const stroke = (look) => icon(line({...look, d: "M2 8H28"}));
     const key = (label, look) => make("div", {}, stroke(look), ` ${label}`);
     const accuracy = say(100 * numbers.accuracy[state.time], 1);
-    return make("div", {class: "explorable-part", style: "flex: 1 1 200px; font-size: 0.9rem"},
-      make("p", {class: "explorable-name"}, `After ${numbers.step} steps`),
+    return titled(`After ${numbers.step} steps`, "flex: 1 1 200px; font-size: 0.9rem",
       make("table", {style: "margin: 0 0 0.5rem; width: auto; border-collapse: collapse"},
         make("tr", {}, make("td"), ...LAYERS.map((layer) => make("th", {scope: "col",
           style: "font-weight: normal; text-align: right; padding: 0 0 0 0.8rem"},

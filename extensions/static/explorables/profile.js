@@ -2,7 +2,7 @@
    measured networks, the table experiments/profiles.csv. */
 (() => {
   "use strict";
-  const {define, make, say} = Explorables;
+  const {define, make, say, titled} = Explorables;
   const DEPTH = 50;
   const LAYERS = Array.from({length: 13}, (_, k) => 4 * k + 1);
   // Thousandths of a decade; for q, then for the gradient, of each layer in LAYERS: the median, the
@@ -180,8 +180,7 @@
           "stroke-width": 1.5}), mark(point.width, x(LAYERS[k]) + aside, y(log)));
       });
     }
-    return make("div", {class: "explorable-part"},
-      make("p", {class: "explorable-name"}, title), picture);
+    return titled(title, "", picture);
   }
 
   function draw(stage, state, {signal, gradient, q_star, chi, settles}) {

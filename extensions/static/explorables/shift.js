@@ -2,7 +2,7 @@
    conv2d on images of one row, padded circularly. */
 (() => {
   "use strict";
-  const {define, make, say} = Explorables;
+  const {define, make, say, titled} = Explorables;
   const RING = 12;  // divided by every stride from 2 to 4
   const CELL = 22, SIDE = 42;  // width of a pixel, and of the words beside the rows
   const fill = (rule) => Array.from({length: RING}, (_, i) => rule(i));
@@ -150,9 +150,7 @@
     const editor = make("div", {class: "explorable-focus", tabindex: 0, "data-key": "signal",
       role: "application", onkeydown: press, "aria-label": `Signal; left and right choose a pixel, `
         + `up, down and space change it. Pixel ${cell + 1} is ${say(signal[cell])}`}, picture);
-    const figure = (title, ...content) => make("div", {class: "explorable-part",
-      style: "flex: 1 1 308px; min-width: 0"},
-    make("p", {class: "explorable-name"}, title), ...content);
+    const figure = (title, ...content) => titled(title, "flex: 1 1 308px; min-width: 0", ...content);
     const full = () => make("span", {class: "explorable-key",
       style: "background: #d55e00"});
     const pair = (...figures) => make("div", {class: "explorable-row"}, ...figures);
