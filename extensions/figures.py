@@ -30,7 +30,7 @@ Found = tuple[bytes, list[list[float]]]  # a PNG, and where its pictures are
 GROUND = "#121212"  # of the theme's dark pages
 PARTNERS = ("#4FA8E8", "#FF8A3D", "#2CC89A", "#E79CC9", "#9ADCFF", "#F5BC2F", "#E8E8E8")
 TINT = 0.75
-SHARP = 12  # how strongly a colour follows the nearest of the book's
+SHARP = 2  # how strongly a colour follows the nearest of the book's
 
 # Björn Ottosson (2020), "A perceptual color space for image processing": linear sRGB to OKLab.
 TO_CONES = np.array(
@@ -76,7 +76,7 @@ def darken(rgb: np.ndarray) -> np.ndarray:
     seen = to_lab(rgb) - white
     far = np.linalg.norm(seen, axis=-1, keepdims=True)
     apart = 1 - (seen / np.maximum(far, 1e-9)) @ (colors / length[:, None]).T
-    weights = 1 / (apart.clip(0) + 1e-6) ** (SHARP / 6)
+    weights = 1 / (apart.clip(0) + 1e-6) ** SHARP
     weights /= weights.sum(axis=-1, keepdims=True)
     share = far / (weights @ length)[..., None]
     return to_srgb(ground + share**TINT * (weights @ partners))

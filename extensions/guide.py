@@ -57,11 +57,11 @@ def spoken(seconds: float) -> str:
 
 
 def running(app: Sphinx, page: str) -> float | None:
-    """Return the seconds that the notebook of a page took, or None if it is none."""
+    """Return the seconds that a page's notebook took; None if it has none, or was not timed."""
     path = Path(app.env.doc2path(page))
     if path.suffix != ".ipynb":
         return None
-    return json.loads(path.read_text(encoding="utf-8"))["metadata"]["seconds"]
+    return json.loads(path.read_text(encoding="utf-8"))["metadata"].get("seconds")
 
 
 def line(read: float, run: float | None) -> str:
