@@ -1,8 +1,9 @@
 """Links to the pages of ``cnnbook``: from the code of the chapters, and from names in their text.
 
-sphinx-codeautolink does more, follows variables and links other packages; it also made building
-this book five times as slow. Here a name leads somewhere if the page imports it from ``cnnbook``
-and the library documents it, such as ``ops.conv2d`` after ``from cnnbook import ops``.
+sphinx-codeautolink does more: it follows variables and links other packages. It also reads the code
+above each cell again, and more than doubled the time to build this book. Here a name leads
+somewhere if the page imports it from ``cnnbook`` and the library documents it, such as
+``ops.conv2d`` after ``from cnnbook import ops``.
 """
 
 import ast
