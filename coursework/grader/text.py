@@ -71,6 +71,25 @@ def reference(source: NotebookNode) -> NotebookNode:
     return found
 
 
+def attacked(source: NotebookNode, attack: Submission) -> NotebookNode:
+    """Return the submission in which every function asked for is the attack's.
+
+    The code of its cell ``attack`` stands in every answer; where it defines ``attack``, all
+    functions and classes of the assignment are that. An attack without such a cell changes what it
+    names, and leaves the reference solution in the other answers.
+    """
+    if "attack" not in attack.cells:
+        return written(source, attack)
+    found, code = reference(source), attack.cells["attack"]
+    answers = [cell for cell in found.cells if notebooks.role(cell) == "answer"]
+    for cell in answers:
+        names = re.findall(r"^(?:def|class) (\w+)", cell.source, re.MULTILINE)
+        cell.source = code if cell is answers[0] else ""
+        if "def attack" in code:
+            cell.source += "".join(f"\n{name} = attack" for name in names)
+    return found
+
+
 def written(source: NotebookNode, submission: Submission) -> NotebookNode:
     """Return the reference solution with the submission's cells in place of its own.
 
