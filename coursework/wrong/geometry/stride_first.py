@@ -1,0 +1,30 @@
+"""A layer's own stride already widens the steps between its taps.
+
+points account-test 3
+points answers-test 2.5
+mistake the stride widens its own layer
+"""
+
+
+# %% account
+def account(layers, size):
+    field, jump, start, rows = 1, 1, 0, []
+    for number, layer in enumerate(layers):
+        kernel, stride, before, after, dilation = window(layer)
+        span = dilation * (kernel - 1) + 1
+        if span > size + before + after:
+            raise ValueError(f"layer {number} does not fit")
+        size = (size + before + after - span) // stride + 1
+        jump *= stride
+        field += (span - 1) * jump
+        start -= before * jump
+        rows.append({"size": size, "field": field, "jump": jump, "start": start})
+    return rows
+
+
+def window(layer):
+    kernel = layer["kernel"]
+    stride = layer.get("stride", kernel if layer["kind"] == "pool" else 1)
+    padding = layer.get("padding", 0)
+    before, after = (padding, padding) if isinstance(padding, int) else padding
+    return kernel, stride, before, after, layer.get("dilation", 1)
