@@ -147,9 +147,10 @@ def test_effective_receptive_field_leaves_the_model_alone():
     for parameter in model.parameters():
         nn.init.constant_(parameter, 0.5)
     x = torch.rand(3, 1, 7, 7)
+    model[1].eval()  # a frozen statistic in a network that trains
     state = {name: value.clone() for name, value in model.state_dict().items()}
     geometry.effective_receptive_field(model, x)
-    assert model.training
+    assert [layer.training for layer in model.modules()] == [True, True, False, True]
     assert not x.requires_grad
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())

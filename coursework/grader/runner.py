@@ -89,7 +89,13 @@ class Session:
         return value
 
     def call(
-        self, target: Any, args: tuple, kwargs: dict, operators: tuple[str, ...], grad: bool
+        self,
+        target: Any,
+        args: tuple,
+        kwargs: dict,
+        grads: list[Tensor | None],
+        operators: tuple[str, ...],
+        grad: bool,
     ) -> Any:
         """Call the submission's ``target``.
 
@@ -98,6 +104,8 @@ class Session:
             number of the call's graph and which tensors of the result belong to it.
         """
         passed = list(wire.things(args, kwargs))
+        for leaf, gradient in zip(wire.holders(args, kwargs), grads, strict=True):
+            leaf.grad = gradient  # pickles leave it behind
         before = [_snapshot(thing) for thing in passed]
         leaves = list(wire.leaves(args, kwargs))
         with torch.set_grad_enabled(grad), self._withheld(operators):

@@ -227,7 +227,8 @@ class Remote:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         sandbox, grad = self._sandbox, wire.torch.is_grad_enabled()
-        answer = sandbox.request("call", self, args, kwargs, marks.withheld(), grad)
+        grads = [leaf.grad for leaf in wire.holders(args, kwargs)]
+        answer = sandbox.request("call", self, args, kwargs, grads, marks.withheld(), grad)
         passed = list(wire.things(args, kwargs))
         for index, change in answer["changes"].items():
             wire.mirror(passed[index], change)

@@ -224,6 +224,15 @@ def leaves(*values: Any) -> Iterator[Tensor]:
             yield thing
 
 
+def holders(*values: Any) -> Iterator[Tensor]:
+    """Yield the leaves that may carry a gradient: tensors among ``things``, and parameters."""
+    for thing in things(*values):
+        if isinstance(thing, nn.Module):
+            yield from thing.parameters()
+        elif isinstance(thing, Tensor) and thing.is_leaf:
+            yield thing
+
+
 def outline(module: nn.Module) -> str:
     """Return what a module is made of; two of one outline can exchange states."""
     shapes = [f"{name} {tuple(value.shape)}" for name, value in module.state_dict().items()]

@@ -229,13 +229,14 @@ def effective_receptive_field(
     Source: Luo, Li, Urtasun & Zemel (2016), section 2.
     """
     check_images("x", x)
-    was_training = model.training
+    modes = [(layer, layer.training) for layer in model.modules()]
     inputs = x.detach().requires_grad_()
     model.eval()
     try:
         y = model(inputs)
     finally:
-        model.train(was_training)
+        for layer, mode in modes:
+            layer.training = mode
     if y.ndim != 4:
         raise ValueError(f"model must return 4 axes (N, C, H, W), got shape {tuple(y.shape)}")
     height, width = y.shape[2:]
