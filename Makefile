@@ -77,7 +77,7 @@ unit: $(STAMP) ## test the library and the structure of the book, with branch co
 
 coursework: $(STAMP) ## the quick part of test-coursework: every assignment, and attacks on one
 	@$(call say,coursework: assignments, wrong submissions, attacks)
-	@JOBS=$(JOBS) $(PY) -m pytest -q -m "not slow" tests/test_coursework.py
+	@JOBS=$(JOBS) $(PY) -m pytest -q -m "not slow" tests/test_coursework.py tests/test_deploy.py
 
 notebooks: $(STAMP) ## run every cell of every notebook and compare what is marked
 	@$(call say,notebooks: nbval)
@@ -114,7 +114,12 @@ grade: $(STAMP) ## collect what was handed in, run it in sandboxes, write points
 	@$(GRADER) grade $(ASSIGNMENT) --workers $(JOBS) $(if $(SCHEDULER),--scheduler $(SCHEDULER)) \
 		$(if $(FORCE),--force)
 
-test-coursework: $(STAMP) ## all attacks on all assignments, plain nbgrader, a Dask cluster, a class on JupyterHub
+# JupyterHub's proxy, for those who have Node.
+.stamps/proxy/package.json: deploy/package.json
+	@mkdir -p .stamps/proxy && cp $< $@
+	@! command -v npm > /dev/null || npm install --prefix .stamps/proxy --no-audit --no-fund --silent
+
+test-coursework: $(STAMP) .stamps/proxy/package.json ## all attacks on all assignments, plain nbgrader, a Dask cluster, a class on JupyterHub
 	@$(call say,test-coursework)
 	@JOBS=$(JOBS) $(PY) -m pytest -q tests/test_coursework.py tests/test_deploy.py
 
