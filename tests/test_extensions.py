@@ -21,6 +21,7 @@ from test_book import NOTEBOOKS, ROOT, name_of
 sys.path.insert(0, str(ROOT / "extensions"))
 
 import code_links
+import coursework_tables
 import figures
 import guide
 import publishing
@@ -340,3 +341,37 @@ def test_every_module_of_the_library_has_a_page():
 def test_notebooks_are_valid_as_nbformat_reads_them():
     for path in NOTEBOOKS:
         nbformat.validate(nbformat.read(path, as_version=4))
+
+
+# The coursework's tables -------------------------------------------------------------------------
+
+
+def test_tables_of_the_coursework() -> None:
+    row = {
+        "assignment": "depth",
+        "title": "Depth",
+        "chapter": "chapters/vanishing/depth",
+        "points": "29.0",
+        "by hand": "2.5",
+        "minutes": "120",
+        "seconds": "5.6",
+        "reference": "26.5",
+        "wrong": "9",
+        "caught": "8",
+        "attacks": "19",
+        "survived": "18",
+    }
+    head, found = coursework_tables.assignments([row])
+    assert len(head) == len(found) == 8
+    assert found == [
+        "[Depth](/chapters/vanishing/depth) (`depth`)",
+        "29",
+        "2.5",
+        "120",
+        "6 s",
+        "26.5 of 26.5",
+        "8 of 9",
+        "18 of 19",
+    ]
+    way = {"way": "ours", "submissions": "200", "workers": "2", "seconds": "31.4", "ratio": "2.96"}
+    assert coursework_tables.speed([way])[1] == ["ours", "200", "2", "31", "3.0"]
