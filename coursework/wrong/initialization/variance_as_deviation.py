@@ -1,0 +1,27 @@
+"""What the scheme calls a variance is the number that a normal draw takes.
+
+points draw-test 1
+mistake the variance is used as standard deviation
+"""
+
+
+# %% draw
+def initialize_(model, mode="fan_in", distribution="normal", gain=1.0, generator=None):
+    if mode not in ("fan_in", "fan_out", "average"):
+        raise ValueError(f"no mode {mode!r}")
+    if distribution not in ("normal", "uniform"):
+        raise ValueError(f"no distribution {distribution!r}")
+    for layer in model.modules():
+        if isinstance(layer, LAYERS):
+            fan_in, fan_out = fans(layer)
+            fan = {"fan_in": fan_in, "fan_out": fan_out, "average": (fan_in + fan_out) / 2}[mode]
+            std = gain**2 / fan
+            with torch.no_grad():
+                if distribution == "normal":
+                    layer.weight.normal_(0, std, generator=generator)
+                else:
+                    limit = math.sqrt(3) * std
+                    layer.weight.uniform_(-limit, limit, generator=generator)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+    return model
