@@ -56,6 +56,8 @@ class Session:
         self.shell.history_manager.enabled = False
         self.shell.enable_gui = lambda gui=None: None  # asked for by figures in cells
         self.objects: list[Any] = []
+        self.arguments: list[Any] = []
+        self.changes: dict[int, Any] = {}  # of a call that failed
         self.graphs: list[tuple[list[Tensor], list[Tensor]]] = []
 
     def cell(self, source: str) -> list[dict[str, Any]]:
@@ -108,21 +110,20 @@ class Session:
             leaf.grad = gradient  # pickles leave it behind
         before = [_snapshot(thing) for thing in passed]
         leaves = list(wire.leaves(args, kwargs))
-        with torch.set_grad_enabled(grad), self._withheld(operators):
-            result = target(*args, **kwargs)
+        try:
+            with torch.set_grad_enabled(grad), self._withheld(operators):
+                result = target(*args, **kwargs)
+        except BaseException:
+            self.changes = self._changes(passed, before)
+            raise
         self.arguments = passed
         outputs = [t for t in wire.things(result) if isinstance(t, Tensor)]
         traced = [t.requires_grad and not t.is_leaf for t in outputs]
         if any(traced):
             self.graphs.append((leaves, outputs))
-        changes = {
-            i: _snapshot(thing)
-            for i, (thing, old) in enumerate(zip(passed, before, strict=True))
-            if isinstance(thing, nn.Module) or not _equal(_snapshot(thing), old)
-        }
         return {
             "result": result,
-            "changes": changes,
+            "changes": self._changes(passed, before),
             "traced": traced,
             "graph": len(self.graphs) - 1,
         }
@@ -140,12 +141,20 @@ class Session:
         return [None if leaf.grad is None else leaf.grad.clone() for leaf in leaves]
 
     @staticmethod
+    def _changes(passed: list[Any], before: list[Any]) -> dict[int, Any]:
+        return {
+            i: _snapshot(thing)
+            for i, (thing, old) in enumerate(zip(passed, before, strict=True))
+            if isinstance(thing, nn.Module) or not _equal(_snapshot(thing), old)
+        }
+
+    @staticmethod
     def _withheld(operators: tuple[str, ...]) -> contextlib.AbstractContextManager[None]:
         return marks.without(*operators) if operators else contextlib.nullcontext()
 
     def keep(self, value: Any) -> Any:
         """Return what travels in place of an object: its number here."""
-        for i, argument in enumerate(getattr(self, "arguments", ())):
+        for i, argument in enumerate(self.arguments):
             if value is argument:
                 return {"kind": "argument", "index": i}
         value = wire.opaque(value)
@@ -230,6 +239,7 @@ def _answer(request: bytes) -> Any:
             "error": [kind.__name__ for kind in type(error).__mro__],
             "message": _cut(str(error)),
             "mistake": getattr(error, "mistake", None),
+            "changes": SESSION.changes,
         }
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -251,7 +261,7 @@ def main() -> None:
             text, _ = wire.receive(channel)
         except EOFError:
             return
-        SESSION.arguments = ()
+        SESSION.arguments, SESSION.changes = [], {}
         with capture_output():
             answer = _answer(text)
         try:

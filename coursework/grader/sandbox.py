@@ -160,7 +160,9 @@ class Sandbox:
             self._kill("its process sent nonsense")
             raise Lost(self.reason)
         if "error" in answer:
-            raise _exception(answer)
+            error = _exception(answer)
+            error.changes = answer.get("changes")
+            raise error
         return answer["ok"]
 
     def close(self) -> None:
@@ -228,10 +230,13 @@ class Remote:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         sandbox, grad = self._sandbox, wire.torch.is_grad_enabled()
         grads = [leaf.grad for leaf in wire.holders(args, kwargs)]
-        answer = sandbox.request("call", self, args, kwargs, grads, marks.withheld(), grad)
         passed = list(wire.things(args, kwargs))
-        for index, change in answer["changes"].items():
-            wire.mirror(passed[index], change)
+        try:
+            answer = sandbox.request("call", self, args, kwargs, grads, marks.withheld(), grad)
+        except Exception as error:
+            _mirror(passed, getattr(error, "changes", None) or {})
+            raise
+        _mirror(passed, answer["changes"])
         if not any(answer["traced"]):
             return answer["result"]
         leaves = list(wire.leaves(args, kwargs))
@@ -258,6 +263,11 @@ class Remote:
 
     def __repr__(self) -> str:
         return f"<the submission's {self._kind or self._reference[1]}>"
+
+
+def _mirror(passed: list[Any], changes: dict[int, Any]) -> None:
+    for index, change in changes.items():
+        wire.mirror(passed[index], change)
 
 
 class _Pickler(cloudpickle.Pickler):
