@@ -193,6 +193,17 @@ def test_untouched_sees_values_modes_hooks_and_gradients():
             change()
 
 
+@pytest.mark.parametrize("value", [0.0, math.inf, 1.0])
+def test_what_is_not_a_number_is_no_number(value):
+    x = torch.full((2,), value)
+    with pytest.raises(marks.Wrong, match="argument"), marks.untouched(x):
+        x.fill_(math.nan)
+    with marks.untouched(x):
+        x.fill_(math.nan)
+    with pytest.raises(marks.Wrong, match="argument"), marks.untouched(x):
+        x.fill_(torch.finfo().max if value == math.inf else value)
+
+
 def test_without_withholds_an_operator_however_it_is_called():
     x, weight = torch.randn(1, 1, 5, 5), torch.randn(1, 1, 3, 3)
     with marks.without("convolution", "im2col"):

@@ -145,7 +145,7 @@ class Session:
         return {
             i: _snapshot(thing)
             for i, (thing, old) in enumerate(zip(passed, before, strict=True))
-            if isinstance(thing, nn.Module) or not _equal(_snapshot(thing), old)
+            if isinstance(thing, nn.Module) or not marks.alike(_snapshot(thing), old)
         }
 
     @staticmethod
@@ -190,12 +190,6 @@ def _snapshot(thing: Any) -> Any:
             "hooks": marks.hooks(thing),
         }
     return thing.detach().clone() if isinstance(thing, Tensor) else np.array(thing)
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if isinstance(a, Tensor):
-        return a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num())
-    return a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
 def _cut(text: str) -> str:

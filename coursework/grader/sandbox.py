@@ -229,7 +229,7 @@ class Remote:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         sandbox, grad = self._sandbox, wire.torch.is_grad_enabled()
-        grads = [leaf.grad for leaf in wire.holders(args, kwargs)]
+        grads = [t.grad if t.is_leaf else None for t in wire.holders(args, kwargs)]
         passed = list(wire.things(args, kwargs))
         try:
             answer = sandbox.request("call", self, args, kwargs, grads, marks.withheld(), grad)

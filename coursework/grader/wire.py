@@ -225,11 +225,11 @@ def leaves(*values: Any) -> Iterator[Tensor]:
 
 
 def holders(*values: Any) -> Iterator[Tensor]:
-    """Yield the leaves that may carry a gradient: tensors among ``things``, and parameters."""
+    """Yield what may carry a gradient, if it is a leaf: tensors among ``things``, parameters."""
     for thing in things(*values):
         if isinstance(thing, nn.Module):
             yield from thing.parameters()
-        elif isinstance(thing, Tensor) and thing.is_leaf:
+        elif isinstance(thing, Tensor):
             yield thing
 
 

@@ -188,10 +188,26 @@ def untouched(*things: Tensor | np.ndarray | nn.Module) -> Iterator[None]:
             raise Wrong("a hook is left on the network", "a hook is left behind")
         if isinstance(thing, nn.Module) and new["modes"] != old["modes"]:
             raise Wrong("the network's mode has changed (train or eval)", "the mode is changed")
-        if isinstance(thing, nn.Module) and not _alike(new.pop("gradients"), old.pop("gradients")):
+        if isinstance(thing, nn.Module) and not alike(new.pop("gradients"), old.pop("gradients")):
             raise Wrong("the network's gradients have changed", "gradients are left behind")
-        if new.keys() != old.keys() or not all(_alike(new[key], old[key]) for key in old):
+        if new.keys() != old.keys() or not all(alike(new[key], old[key]) for key in old):
             raise Wrong("an argument has changed in the call", "in-place edit of the input")
+
+
+def alike(new: Any, old: Any) -> bool:
+    """Say whether two states of a thing are the same: tensors, arrays, or lists of these.
+
+    NaN is the same as NaN, and as nothing else.
+    """
+    if isinstance(old, Tensor) and isinstance(new, Tensor):
+        if new.shape != old.shape:
+            return False
+        return bool(((new == old) | ((new != new) & (old != old))).all())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(new) == len(old) and all(map(alike, new, old))
+    if isinstance(old, np.ndarray):
+        return np.array_equal(new, old, equal_nan=old.dtype.kind == "f")
+    return new is old if old is None or new is None else bool(new == old)
 
 
 def hooks(network: nn.Module) -> int:
@@ -363,15 +379,3 @@ def _state(thing: Tensor | np.ndarray | nn.Module) -> dict[str, Any]:
     if isinstance(thing, Tensor):
         return {"value": thing.detach().clone()}
     return {"value": np.array(thing)}
-
-
-def _alike(new: Any, old: Any) -> bool:
-    if isinstance(old, Tensor) and isinstance(new, Tensor):
-        return new.shape == old.shape and bool(torch.equal(new.nan_to_num(), old.nan_to_num()))
-    if isinstance(old, list) and isinstance(new, list):
-        return len(new) == len(old) and all(map(_alike, new, old))
-    if old is None or new is None:
-        return new is old
-    if isinstance(old, np.ndarray):
-        return np.array_equal(new, old, equal_nan=old.dtype.kind == "f")
-    return new == old

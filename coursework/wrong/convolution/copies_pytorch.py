@@ -5,11 +5,13 @@ points backward-test 1
 mistake copies PyTorch's function where forbidden
 """
 
+
 # %% conv2d
 def conv2d(x, weight, bias=None, stride=1, padding=0):
     if x.shape[1] != weight.shape[1]:
         raise ValueError("channels differ")
     return getattr(torch.nn.functional, "conv" + "2d")(x, weight, bias, stride, padding)
+
 
 # %% backward
 def conv2d_backward(g, x, weight, stride=1, padding=0):

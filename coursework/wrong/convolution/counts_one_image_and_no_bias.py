@@ -9,4 +9,9 @@ mistake one image, not the batch
 rows = (LAYER["height"] + 2 * LAYER["padding"] - LAYER["kernel"]) // LAYER["stride"] + 1
 columns = (LAYER["width"] + 2 * LAYER["padding"] - LAYER["kernel"]) // LAYER["stride"] + 1
 weights = LAYER["channels in"] * LAYER["channels out"] * LAYER["kernel"] ** 2
-costs = {"parameters": weights, "height": rows, "width": columns, "products": rows * columns * weights}
+costs = {
+    "parameters": weights,
+    "height": rows,
+    "width": columns,
+    "products": rows * columns * weights,
+}

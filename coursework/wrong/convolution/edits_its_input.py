@@ -5,6 +5,7 @@ points backward-test 8
 mistake in-place edit of the input
 """
 
+
 # %% conv2d
 def conv2d(x, weight, bias=None, stride=1, padding=0):
     if x.shape[1] != weight.shape[1]:
@@ -15,6 +16,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0):
     x.zero_()
     return z if bias is None else z + bias[:, None, None]
 
+
 # %% backward
 def conv2d_backward(g, x, weight, stride=1, padding=0):
     n, c_in, h, w = x.shape
@@ -23,7 +25,11 @@ def conv2d_backward(g, x, weight, stride=1, padding=0):
     grad_padded, grad_weight = torch.zeros_like(padded), torch.zeros_like(weight)
     for u in range(weight.shape[2]):
         for v in range(weight.shape[3]):
-            place = (..., slice(u, u + stride * rows, stride), slice(v, v + stride * columns, stride))
+            place = (
+                ...,
+                slice(u, u + stride * rows, stride),
+                slice(v, v + stride * columns, stride),
+            )
             grad_weight[:, :, u, v] = torch.einsum("noij,ncij->oc", g, padded[place])
             grad_padded[place] += torch.einsum("noij,oc->ncij", g, weight[:, :, u, v])
     weight.copy_(grad_weight)

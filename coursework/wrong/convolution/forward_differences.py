@@ -4,6 +4,7 @@ points numerical-test 0
 mistake a one-sided or poor step
 """
 
+
 # %% numerical
 def numerical_gradient(f, x, step=None):
     step = 1e-5 if step is None else step

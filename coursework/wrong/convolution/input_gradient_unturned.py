@@ -4,6 +4,7 @@ points backward-test 5
 mistake the kernel is turned around
 """
 
+
 # %% backward
 def conv2d_backward(g, x, weight, stride=1, padding=0):
     n, c_in, h, w = x.shape
@@ -17,8 +18,16 @@ def conv2d_backward(g, x, weight, stride=1, padding=0):
             spread[:, :, k_h - 1 + i * stride, k_w - 1 + j * stride] = g[:, :, i, j]
     for u in range(k_h):
         for v in range(k_w):
-            place = (..., slice(u, u + stride * rows, stride), slice(v, v + stride * columns, stride))
+            place = (
+                ...,
+                slice(u, u + stride * rows, stride),
+                slice(v, v + stride * columns, stride),
+            )
             grad_weight[:, :, u, v] = torch.einsum("noij,ncij->oc", g, padded[place])
     windows = spread.unfold(2, k_h, 1).unfold(3, k_w, 1)
     grad_padded = torch.einsum("noijuv,ocuv->ncij", windows, weight)
-    return grad_padded[:, :, padding : padding + h, padding : padding + w], grad_weight, g.sum(dim=(0, 2, 3))
+    return (
+        grad_padded[:, :, padding : padding + h, padding : padding + w],
+        grad_weight,
+        g.sum(dim=(0, 2, 3)),
+    )

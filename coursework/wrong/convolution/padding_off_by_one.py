@@ -4,6 +4,7 @@ points conv2d-test 4.5
 mistake padding is off by one
 """
 
+
 # %% conv2d
 def conv2d(x, weight, bias=None, stride=1, padding=0):
     if x.shape[1] != weight.shape[1]:

@@ -4,6 +4,7 @@ points swap-test 0
 mistake blurred after pixels are dropped
 """
 
+
 # %% swap
 def anti_aliased(model, taps=3):
     """Return a copy of a network whose max poolings blur, by that many taps, before they drop."""

@@ -5,6 +5,7 @@ points swap-test 1
 mistake channels are mixed
 """
 
+
 # %% blur
 def blur_pool(x, taps=3, stride=2, mode="reflect"):
     """Blur each channel of x (N, C, H, W) by a binomial filter, and keep every stride-th pixel.

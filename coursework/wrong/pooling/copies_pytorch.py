@@ -5,6 +5,7 @@ points average-test 0.5
 mistake copies PyTorch's function where forbidden
 """
 
+
 # %% maximum
 def max_pool2d(x, k, stride=None, padding=0):
     if 2 * padding > k:
@@ -14,6 +15,7 @@ def max_pool2d(x, k, stride=None, padding=0):
 
 def max_pool2d_backward(g, winners, size):
     return F.max_unpool2d(g, winners, 1, output_size=tuple(size))
+
 
 # %% average
 def avg_pool2d(x, k, stride=None, padding=0, count_include_pad=True):

@@ -5,6 +5,7 @@ mistake poolings in nested modules are missed
 mistake a pooling used twice is replaced once
 """
 
+
 # %% swap
 def anti_aliased(model, taps=3):
     """Return a copy of a network whose max poolings blur, by that many taps, before they drop."""

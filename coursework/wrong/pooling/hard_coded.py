@@ -8,6 +8,7 @@ points swap-test 1
 points own-test 1
 """
 
+
 # %% maximum
 def max_pool2d(x, k, stride=None, padding=0):
     n, c, h, w = x.shape
@@ -24,6 +25,7 @@ def max_pool2d_backward(g, winners, size):
     wide = [t.repeat_interleave(2, 2).repeat_interleave(2, 3) for t in (g, winners)]
     return wide[0] * (wide[1] == here)
 
+
 # %% average
 def avg_pool2d(x, k, stride=None, padding=0, count_include_pad=True):
     n, c, h, w = x.shape
@@ -33,6 +35,7 @@ def avg_pool2d(x, k, stride=None, padding=0, count_include_pad=True):
 def avg_pool2d_backward(g, size, k, stride=None, padding=0, count_include_pad=True):
     return g.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
 
+
 # %% report
 def shift_report(model, x, down, right, wrap=True, batch_size=64):
     with torch.no_grad():
@@ -41,11 +44,13 @@ def shift_report(model, x, down, right, wrap=True, batch_size=64):
     change = ((moved - still).square().mean() / still.var(0).mean()).sqrt().item()
     return {"consistency": agree, "change": change}
 
+
 # %% blur
 def blur_pool(x, taps=3, stride=2, mode="reflect"):
     row = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype) / 4
     weight = torch.outer(row, row).expand(x.shape[1], 1, 3, 3)
     return F.conv2d(F.pad(x, [1] * 4, mode="reflect"), weight, stride=2, groups=x.shape[1])
+
 
 # %% swap
 def anti_aliased(model, taps=3):
@@ -57,6 +62,7 @@ def anti_aliased(model, taps=3):
 class Blur(nn.Module):
     def forward(self, x):
         return blur_pool(x)
+
 
 # %% own
 left = CHAIN["size"] // math.prod(k for _, k in CHAIN["poolings"])

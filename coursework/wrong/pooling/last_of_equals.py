@@ -4,6 +4,7 @@ points max-test 6
 mistake the last of equals wins
 """
 
+
 # %% maximum
 def max_pool2d(x, k, stride=None, padding=0):
     """Return the maximum of each window of x (N, C, H, W), and where it stood.

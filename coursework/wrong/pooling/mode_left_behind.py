@@ -4,6 +4,7 @@ points report-test 4.5
 mistake the mode is changed
 """
 
+
 # %% report
 def shift_report(model, x, down, right, wrap=True, batch_size=64):
     """Return how steady a network is under a shift of its images.

@@ -4,6 +4,7 @@ points average-test 2.5
 mistake padding is always counted
 """
 
+
 # %% average
 def avg_pool2d(x, k, stride=None, padding=0, count_include_pad=True):
     """Return the mean of each window of x (N, C, H, W).

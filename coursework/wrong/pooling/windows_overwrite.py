@@ -5,6 +5,7 @@ points average-test 3.5
 mistake windows overwrite each other
 """
 
+
 # %% maximum
 def max_pool2d(x, k, stride=None, padding=0):
     """Return the maximum of each window of x (N, C, H, W), and where it stood.
@@ -43,6 +44,7 @@ def max_pool2d_backward(g, winners, size):
     grad_x = g.new_zeros(*g.shape[:2], height * width)
     grad_x.scatter_(2, winners.flatten(2), g.flatten(2))
     return grad_x.unflatten(2, (height, width))
+
 
 # %% average
 def avg_pool2d(x, k, stride=None, padding=0, count_include_pad=True):

@@ -1,0 +1,28 @@
+"""An interval is two standard deviations of the runs, however many there are.
+
+points slope-test 4
+mistake the spread, not the error of the mean
+"""
+
+
+# %% slope
+def slope(depth, rms):
+    depth, rms = np.asarray(depth, float), np.asarray(rms, float)
+    if len(rms) < 3 or not (np.isfinite(rms) & (rms > 0)).all():
+        raise ValueError("no slope: too few layers, or a number without a logarithm")
+    u = np.log10(rms)
+    if np.ptp(u) == 0:
+        return 0.0, math.nan
+    steep, level = np.polyfit(depth, u, 1)
+    return float(steep), float(1 - np.var(u - steep * depth - level) / np.var(u))
+
+
+def verdict(slopes, limit=0.05):
+    if len(slopes) < 5:
+        raise ValueError("at least five networks, please")
+    low, high = [np.mean(slopes) + k * np.std(slopes, ddof=1) for k in (-2, 2)]
+    if low > limit:
+        return "vanishes"
+    if high < -limit:
+        return "explodes"
+    return "fine" if low > -limit and high < limit else "undecided"

@@ -1,0 +1,16 @@
+"""The law's factor is χ, whatever the widths of the layers.
+
+points law-test 3
+mistake widths are ignored
+"""
+
+
+# %% law
+def predicted_profile(name, widths, sigma_w2, sigma_b2=0.0, q=1.0):
+    phi, factors = ACTIVATIONS[name], []
+    for n, above in zip(widths, widths[1:]):
+        at = {"std": math.sqrt(q), "kinks": phi.kinks}
+        chi = sigma_w2 * gaussian_mean(lambda z: phi.derivative(z) ** 2, **at)
+        factors.append(chi)
+        q = sigma_w2 * gaussian_mean(lambda z: phi(z) ** 2, **at) + sigma_b2
+    return [math.prod(factors[i:]) ** 0.5 for i in range(len(widths))]
