@@ -123,7 +123,7 @@ test-coursework: $(STAMP) .stamps/proxy/package.json ## all attacks on all assig
 	@$(call say,test-coursework)
 	@JOBS=$(JOBS) $(PY) -m pytest -q tests/test_coursework.py tests/test_deploy.py
 
-measure-coursework: $(STAMP) ## record the table of the teacher's guide; on an idle machine, half an hour
+measure-coursework: $(STAMP) ## record the tables of the teacher's guide; half an hour, on an idle machine
 	@PYTHONPATH=coursework $(PY) coursework/measure.py --workers $(JOBS)
 
 repository: $(STAMP) ## name the public repository, for launch buttons: make repository URL=https://… (or none)

@@ -1,6 +1,6 @@
 """Records the table of the teacher's guide, and how fast a class is graded.
 
-    python coursework/measure.py            both tables, from what is in coursework/ now
+    python coursework/measure.py            both tables; assignments only where they have changed
     python coursework/measure.py --quick    the first without attacks and repetitions, to try it out
 
 ``measured.csv`` has a row for each assignment, ``speed.csv`` a row for each way to grade a class.
@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 HERE = Path(__file__).resolve().parent
 CLASS = 200  # submissions whose grading is timed
-LIMITS = Limits(cell=20, total=60)  # for attacks
+LIMITS = Limits(cell=10, total=40)  # for attacks
 
 
 def digest(assignment: str) -> str:
@@ -143,12 +143,12 @@ def speed(size: int, workers: int) -> pd.DataFrame:
                 place = course / "submitted" / f"s{number:03d}" / "convolution"
                 place.mkdir(parents=True)
                 nbformat.write(kinds[number % len(kinds)], place / "convolution.ipynb")
+        grader = [sys.executable, "-m", "grader", "--course", str(ours)]
         ways = {
             "plain nbgrader": (plain, ["nbgrader", "autograde", "convolution"]),
             "this grader": (
                 ours,
-                [sys.executable, "-m", "grader", "--course", str(ours), "grade"]
-                + ["--workers", str(workers), "--no-feedback"],
+                [*grader, "grade", "--workers", str(workers), "--no-feedback"],
             ),
         }
         for way, (course, command) in ways.items():
@@ -171,13 +171,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--force", action="store_true", help="also what has not changed")
     parser.add_argument("--only", choices=["assignments", "speed"])
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp()) if arguments.quick else HERE
     if arguments.only != "speed":
         names = sorted(path.name for path in (HERE / "source").iterdir() if path.is_dir())
-        rows = [measure(name, arguments.workers, arguments.quick) for name in names]
-        pd.DataFrame(rows).to_csv(folder / "measured.csv", index=False)
+        for name in names:
+            path = folder / "measured.csv"
+            kept = pd.read_csv(path) if path.exists() else pd.DataFrame({"assignment": []})
+            if not arguments.force and digest(name) in set(kept.get("digest", [])):
+                continue  # as it was when it was measured
+            row = pd.DataFrame([measure(name, arguments.workers, arguments.quick)])
+            table = pd.concat([kept[kept["assignment"] != name], row]).sort_values("assignment")
+            table.to_csv(path, index=False)
     if arguments.only != "assignments":
         table = speed(6 if arguments.quick else CLASS, arguments.workers)
         table.to_csv(folder / "speed.csv", index=False)

@@ -117,7 +117,7 @@ def printed(notebook, grade_id):
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 
 
-def tests_of(notebook):
+def points_of(notebook):
     return {
         notebooks.grade_id(cell): cell.metadata.nbgrader["points"]
         for cell in notebook.cells
@@ -204,7 +204,7 @@ def test_there_are_eight_assignments_and_each_is_complete():
 
 def test_at_least_eight_wrong_submissions_each_and_each_loses_points():
     for assignment in ASSIGNMENTS:
-        full = tests_of(source(assignment))
+        full = points_of(source(assignment))
         found = wrong(assignment)
         assert len(found) >= 8, assignment
         for submission in found:
@@ -249,7 +249,7 @@ def test_the_batch_ends_well(course):
 @pytest.mark.parametrize("assignment", ASSIGNMENTS)
 def test_the_reference_gets_all_points_and_words_wait_for_a_reader(course, assignment):
     points = course.points("reference", assignment)
-    for test, full in tests_of(source(assignment)).items():
+    for test, full in points_of(source(assignment)).items():
         assert points[test] == [full, full], printed(course.graded("reference", assignment), test)
     (words,) = (c for c in source(assignment).cells if notebooks.role(c) == "words")
     assert points[notebooks.grade_id(words)][0] is None
@@ -259,7 +259,7 @@ def test_the_reference_gets_all_points_and_words_wait_for_a_reader(course, assig
 @pytest.mark.parametrize("assignment", ASSIGNMENTS)
 def test_nothing_comes_of_nothing(course, assignment, nothing):
     points = course.points(nothing, assignment)
-    for test in tests_of(source(assignment)):
+    for test in points_of(source(assignment)):
         assert points[test][0] == 0, printed(course.graded(nothing, assignment), test)
 
 
@@ -280,14 +280,14 @@ def judge(course, assignment, submissions):
         student = submission.name.replace(" ", "_")
         points = course.points(student, assignment)
         notebook = course.graded(student, assignment)
-        for test, full in tests_of(source(assignment)).items():
+        for test, full in points_of(source(assignment)).items():
             expected = submission.points.get(test, full)
             if abs(points[test][0] - expected) > 1e-9:
                 problems.append(
                     f"{submission.name}: {test}: expected {expected:g}, got {points[test][0]:g}\n"
                     + printed(notebook, test)
                 )
-        said = "".join(printed(notebook, test) for test in tests_of(notebook))
+        said = "".join(printed(notebook, test) for test in points_of(notebook))
         problems += [
             f"{submission.name}: no test names {mistake!r}\n{said}"
             for mistake in submission.mistakes
@@ -320,13 +320,13 @@ def test_a_class_has_numbers_of_its_own_each(course):
 
 def test_points_and_misconceptions_of_the_class(course):
     table = pd.read_csv(course.folder / "points.csv").set_index("student")
-    full = sum(tests_of(source("convolution")).values())
+    full = sum(points_of(source("convolution")).values())
     assert table.loc["reference", "convolution"] == full
     assert table.loc["empty", "convolution"] == 0
     expected = {s.name.replace(" ", "_"): s for s in wrong("convolution")}
     for student, submission in expected.items():
         lost = sum(
-            tests_of(source("convolution"))[test] - number
+            points_of(source("convolution"))[test] - number
             for test, number in submission.points.items()
         )
         assert table.loc[student, "convolution"] == pytest.approx(full - lost)
@@ -440,7 +440,7 @@ def test_attacks_do_not_stop_the_batch_and_what_cannot_be_graded_is_reported(att
 def test_attacks_harm_no_other_submission(attacked, student):
     points = attacked.points(student, "convolution")
     assert all(
-        points[test] == [full, full] for test, full in tests_of(source("convolution")).items()
+        points[test] == [full, full] for test, full in points_of(source("convolution")).items()
     )
     for path, content in attacked.before.items():
         assert path.read_bytes() == content
@@ -451,7 +451,7 @@ def test_attacks_harm_no_other_submission(attacked, student):
 @pytest.mark.parametrize("attack", [path.stem for path in ATTACKS])
 def test_an_attack_gains_nothing(attacked, attack):
     points = attacked.points(f"b_{attack}", "convolution")
-    for test, full in tests_of(source("convolution")).items():
+    for test, full in points_of(source("convolution")).items():
         expected = full if attack == "takes_another_name" and test != "costs-test" else 0
         shown = printed(attacked.graded(f"b_{attack}", "convolution"), test)
         assert points[test] == [expected, full], shown
@@ -461,7 +461,7 @@ def test_an_attack_gains_nothing(attacked, attack):
 @pytest.mark.parametrize("tamper", TAMPERED)
 def test_tampering_gains_nothing(attacked, tamper):
     points = attacked.points(f"c_{tamper.__name__}", "convolution")
-    for test, full in tests_of(source("convolution")).items():
+    for test, full in points_of(source("convolution")).items():
         assert points[test] == [0, full]
 
 
@@ -490,7 +490,7 @@ def test_attacks_gain_nothing_in_any_assignment(assignment, tmp_path):
     assert f"{len(ATTACKS)} of {len(ATTACKS)} submissions graded" in done.stdout, done.stderr
     for path in ATTACKS:
         points = course.points(path.stem, assignment)
-        full = tests_of(source(assignment))
+        full = points_of(source(assignment))
         earned = {test: points[test][0] for test in full}
         if path.stem == "takes_another_name":
             assert sum(earned.values()) < sum(full.values())
@@ -522,7 +522,7 @@ def test_a_killed_batch_goes_on_where_it_was(tmp_path):
     done = course("grade", "--no-feedback")
     assert "4 of 4 submissions graded" in done.stdout, done.stderr
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    full = tests_of(source("convolution"))
+    full = points_of(source("convolution"))
     for number in range(4):
         points = course.points(f"s{number}", "convolution")
         assert all(points[test][0] == full[test] for test in full)
@@ -561,7 +561,7 @@ def test_a_cluster_grades_the_class_and_outlives_one_of_its_workers(tmp_path):
             process.kill()
             process.wait()
     assert "6 of 6 submissions graded" in out, err
-    full = tests_of(source("convolution"))
+    full = points_of(source("convolution"))
     for number in range(6):
         points = course.points(f"s{number}", "convolution")
         assert all(points[test][0] == full[test] for test in full)
@@ -599,7 +599,7 @@ def test_the_recorded_table_describes_what_is_here():
         files += sorted((COURSEWORK / "wrong" / assignment).glob("*.py")) + ATTACKS
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
         assert row["digest"] == digest, f"{assignment} has changed: make measure-coursework"
-        full = sum(tests_of(source(assignment)).values())
+        full = sum(points_of(source(assignment)).values())
         assert row["reference"] == full == row["points"] - row["by hand"]
         assert row["caught"] == row["wrong"] == len(wrong(assignment))
         assert row["survived"] == row["attacks"] == len(ATTACKS)
