@@ -2,7 +2,7 @@
 
 A graded cell of the coursework opens a ``Sheet``, tries the student's functions in several parts,
 and ends with ``sheet.total()``, the points that nbgrader reads. A part that fails costs its own
-points only, and prints why; where the wrong answer is a known one, it names the mistake:
+points only, and prints why; where the wrong answer is a known one, it names the mistake::
 
     sheet = marks.Sheet(points=3)
     with sheet.part(1, "one channel") as rng:
