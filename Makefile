@@ -20,8 +20,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab lint format unit coursework notebooks pages test-pages execute experiments \
-	release grade test-coursework measure-coursework repository clean lock
+.PHONY: help book test lab lint format unit coursework notebooks pages test-pages execute experiments release grade test-coursework measure-coursework repository clean lock
 .DELETE_ON_ERROR:
 
 help: ## list the targets

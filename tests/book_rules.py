@@ -632,6 +632,7 @@ FLOORS = {
     "activations": 0,
     "repro": 0,
     "check": 0,
+    "marks": 0,
     "grads": 2,
     "verdicts": 1,
     "init": 1,
