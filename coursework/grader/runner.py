@@ -128,7 +128,9 @@ class Session:
             "graph": len(self.graphs) - 1,
         }
 
-    def backward(self, graph: int, grads: list[Tensor | None]) -> list[Tensor | None]:
+    def backward(
+        self, graph: int, grads: list[Tensor | None], operators: tuple[str, ...]
+    ) -> list[Tensor | None]:
         """Send gradients back through the graph of a call; return those of its leaves."""
         leaves, outputs = self.graphs[graph]
         pairs = [
@@ -137,7 +139,8 @@ class Session:
         for leaf in leaves:
             leaf.grad = None
         if pairs:
-            torch.autograd.backward(*map(list, zip(*pairs, strict=True)), retain_graph=True)
+            with self._withheld(operators):
+                torch.autograd.backward(*map(list, zip(*pairs, strict=True)), retain_graph=True)
         return [None if leaf.grad is None else leaf.grad.clone() for leaf in leaves]
 
     @staticmethod

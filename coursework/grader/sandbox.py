@@ -244,7 +244,7 @@ class Remote:
             answer["result"],
             answer["traced"],
             leaves,
-            lambda grads: sandbox.request("backward", answer["graph"], grads),
+            lambda grads: sandbox.request("backward", answer["graph"], grads, marks.withheld()),
         )
 
     def __getattr__(self, name: str) -> Any:
