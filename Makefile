@@ -75,7 +75,7 @@ unit: $(STAMP) ## test the library and the structure of the book, with branch co
 		--ignore=tests/test_pages.py --ignore=tests/test_coursework.py --ignore=tests/test_deploy.py
 
 coursework: $(STAMP) ## the quick part of test-coursework: every assignment, and attacks on one
-	@$(call say,coursework: assignments, wrong submissions, attacks)
+	@$(call say,coursework: assignments and wrong submissions and attacks)
 	@JOBS=$(JOBS) $(PY) -m pytest -q -m "not slow" tests/test_coursework.py tests/test_deploy.py
 
 notebooks: $(STAMP) ## run every cell of every notebook and compare what is marked

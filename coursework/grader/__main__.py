@@ -27,7 +27,6 @@ def main(argv: list[str] | None = None) -> int:
     grade.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     grade.add_argument("--scheduler", help="address of a Dask scheduler, to run on its workers")
     grade.add_argument("--force", action="store_true", help="grade again what is graded")
-    grade.add_argument("--collect", action="store_true", help="first collect from the exchange")
     grade.add_argument("--no-feedback", action="store_true", help="write no feedback")
     grade.add_argument(
         "--seconds",
@@ -75,7 +74,7 @@ def _grade(arguments: argparse.Namespace) -> int:
     if arguments.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {arguments.workers}")
     api = _api(course)
-    if arguments.collect:
+    if _inbound(api).is_dir():
         for name in _chosen(arguments, "source/*"):
             found = api.collect(name, update=True)
             if not found["success"]:
@@ -105,6 +104,12 @@ def _grade(arguments: argparse.Namespace) -> int:
     report.write_csv(report.canvas(table, report.maxima(course)), course / "points-canvas.csv")
     print(f"points: {course / 'points.csv'} (points-canvas.csv for Canvas)")
     return int(problems > 0)
+
+
+def _inbound(api: NbGraderAPI) -> Path:
+    """Return where nbgrader's exchange keeps what students of this course hand in."""
+    root = api.config.Exchange.get("root", "/usr/local/share/nbgrader/exchange")
+    return Path(str(root)) / api.coursedir.course_id / "inbound"
 
 
 def _report(arguments: argparse.Namespace) -> int:
