@@ -92,6 +92,8 @@ def _grade(arguments: argparse.Namespace) -> int:
         )
         problems += sum(bool(outcome.problem) for outcome in outcomes)
         print(f"{name}: {batch.summary(outcomes)}")
+        if missing := batch.absent(course, name):
+            print(f"  nothing handed in: {', '.join(missing)}")
         if not arguments.no_feedback:
             graded = [outcome.student for outcome in outcomes if not outcome.problem]
             missed = batch.feedback(course, name, graded, arguments.workers)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
 from sqlalchemy.exc import SAWarning
 from tqdm import tqdm
@@ -177,9 +178,6 @@ def grade(
                 results.save(course, assignment, job.student, found)
                 _record(api, course, assignment, outcome, force=True)
             bar.update()
-    with api.gradebook as book:
-        for student in (found.id for found in book.students):
-            outcomes.setdefault(student, Outcome(student, "nothing is submitted"))
     return [outcomes[student] for student in sorted(outcomes)]
 
 
@@ -273,6 +271,13 @@ def _on_cluster(
                 future.release()
         finally:
             client.cancel(list(futures))
+
+
+def absent(course: Path, assignment: str) -> list[str]:
+    """Return the students in the gradebook who have not handed in an assignment."""
+    handed_in = {path.parent.name for path in course.glob(f"submitted/*/{assignment}")}
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        return sorted({student.id for student in book.students} - handed_in)
 
 
 def summary(outcomes: list[Outcome]) -> str:
