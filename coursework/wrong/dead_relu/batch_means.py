@@ -40,3 +40,23 @@ def census(net, batches):
         columns = {"layer": label, "unit": np.arange(len(active)), "active": active, "size": size}
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
+
+
+# %% counts
+with torch.no_grad():  # all images at once: here the mean of means is the mean
+    first, active, size = [], [], []
+    a = IMAGES
+    for layer in OWN:
+        a = layer(a)
+        if isinstance(layer, nn.ReLU):
+            units = a.transpose(0, 1).flatten(1)
+            active.append((units > 0).double().mean(1))
+            size.append(units.mean(1))
+            first.append((a[:16].transpose(0, 1).flatten(1) > 0).any(1))
+share, seen = torch.cat(active), torch.cat(first)
+counts = {
+    "dead": int((share == 0).sum()),
+    "sparse": int(((share > 0) & (share < 0.01)).sum()),
+    "dormant": sum(int((units <= 0.025 * units.mean()).sum()) for units in size),
+    "false alarms": int((~seen & (share > 0)).sum()),
+}
