@@ -7,7 +7,6 @@ gradebook has one writer.
 
 import contextlib
 import hashlib
-import json
 import multiprocessing
 import os
 import sys
@@ -286,11 +285,6 @@ def summary(outcomes: list[Outcome]) -> str:
     lines = [f"{len(outcomes) - len(problems)} of {len(outcomes)} submissions graded"]
     lines += [f"  not graded: {found.student}: {found.problem}" for found in problems]
     return "\n".join(lines)
-
-
-def as_json(outcomes: list[Outcome]) -> str:
-    """Return a batch's outcomes, for other programs."""
-    return json.dumps([vars(outcome) for outcome in outcomes], indent=1)
 
 
 def feedback(course: Path, assignment: str, students: list[str], workers: int) -> dict[str, str]:
