@@ -221,6 +221,24 @@ def test_without_withholds_an_operator_however_it_is_called():
     F.conv2d(x, weight)
 
 
+def test_without_autograd_withholds_every_backward_pass_and_nothing_else():
+    x = torch.randn(3, requires_grad=True)
+    with marks.without("autograd"):
+        y = (x * x).sum()
+        (x.detach() * 2).exp()
+        for call in (
+            y.backward,
+            lambda: torch.autograd.grad(y, x),
+            lambda: torch.func.grad(lambda v: (v * v).sum())(x.detach()),
+            lambda: torch.autograd.functional.jacobian(lambda v: v * v, x.detach()),
+        ):
+            with pytest.raises(marks.Wrong) as error:
+                call()
+            assert error.value.mistake == "autograd in place of the derivation"
+    with marks.without("convolution"):
+        torch.autograd.grad((x * x).sum(), x)
+
+
 def test_variants_differ_by_student_and_assignment_and_the_grader_has_the_last_word(monkeypatch):
     monkeypatch.delenv(marks.STUDENT, raising=False)
 

@@ -223,7 +223,9 @@ def without(*operators: str) -> Iterator[None]:
     Args:
         *operators: Beginnings of ATen names: ``"convolution"`` (what ``F.conv2d`` and
             ``nn.Conv2d`` run), ``"im2col"`` (``F.unfold``), ``"max_pool"``,
-            ``"native_batch_norm"``. Compute the answer to compare with outside the block.
+            ``"native_batch_norm"``; or ``"autograd"``, which withholds the backward pass of
+            whatever graph the code builds, for derivations that are to be done by hand. Compute
+            the answer to compare with outside the block.
 
     Raises:
         Wrong: At the first call of one of them.
@@ -267,6 +269,11 @@ class _Withhold(TorchDispatchMode):
         self.operators = tuple(operators)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "autograd" in self.operators and torch._C._current_graph_task_id() != -1:
+            raise Wrong(
+                "this must be your own derivation, and it calls autograd",
+                "autograd in place of the derivation",
+            )
         name = func.overloadpacket.__name__.lstrip("_")
         if name.startswith(self.operators):
             raise Wrong(
