@@ -5,6 +5,7 @@ bubblewrap, honest submissions run without walls, and attacks are not run at all
 """
 
 import copy
+import hashlib
 import json
 import os
 import re
@@ -587,6 +588,29 @@ def test_bad_commands_are_refused_in_words(tmp_path_factory, arguments, message)
     done = course(*arguments)
     assert done.returncode == 1
     assert f"error: {message}" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_recorded_table_describes_what_is_here():
+    table = pd.read_csv(COURSEWORK / "measured.csv").set_index("assignment")
+    assert list(table.index) == ASSIGNMENTS
+    for assignment in ASSIGNMENTS:
+        row = table.loc[assignment]
+        files = [COURSEWORK / "source" / assignment / f"{assignment}.ipynb"]
+        files += sorted((COURSEWORK / "wrong" / assignment).glob("*.py")) + ATTACKS
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+        assert row["digest"] == digest, f"{assignment} has changed: make measure-coursework"
+        full = sum(points_of(source(assignment)).values())
+        assert row["reference"] == full == row["points"] - row["by hand"]
+        assert row["caught"] == row["wrong"] == len(wrong(assignment))
+        assert row["survived"] == row["attacks"] == len(ATTACKS)
+        assert row["seconds"] < 120
+
+
+def test_a_class_of_two_hundred_is_graded_faster_than_by_plain_nbgrader():
+    table = pd.read_csv(COURSEWORK / "speed.csv").set_index("way")
+    assert set(table["submissions"]) == {200}
+    assert table.loc["this grader", "workers"] == 2
+    assert table.loc["this grader", "ratio"] >= 1.8
 
 
 def test_feedback_tells_students_what_was_wrong(course):

@@ -128,6 +128,8 @@ def test_what_is_the_same(got, expected):
         (math.inf, 1.0, "expected 1, got inf"),
         (1.1, 1.0, "expected 1, got 1.1"),
         (1.0001, 1, "expected 1, got 1.0001"),
+        (10**7 + 1, 10**7, "expected 10000000, got 10000001"),
+        (torch.tensor([10**7 + 1]), torch.tensor([10**7]), "expected 10000000, got 10000001"),
         ("a", "b", "expected 'b', got str 'a'"),
         (1, True, "expected True, got int 1"),
         ([[1], [2, 3]], 1.0, "expected numbers"),
@@ -204,11 +206,25 @@ def test_what_is_not_a_number_is_no_number(value):
         x.fill_(torch.finfo().max if value == math.inf else value)
 
 
+def test_arrays_and_lists_are_compared_entry_by_entry():
+    x = np.array([1.0, math.nan])
+    with marks.untouched(x):
+        pass
+    with pytest.raises(marks.Wrong, match="argument"), marks.untouched(x):
+        x[0] = 2
+    one, two = torch.zeros(2), torch.ones(2)
+    assert marks.alike([one, None, two], [one.clone(), None, two.clone()])
+    assert not marks.alike([one, two], [one, one])
+    assert not marks.alike([one], [one, two])
+    assert not marks.alike([one, None], [one, two])
+
+
 def test_without_withholds_an_operator_however_it_is_called():
     x, weight = torch.randn(1, 1, 5, 5), torch.randn(1, 1, 3, 3)
     with marks.without("convolution", "im2col"):
         assert marks.withheld() == ("convolution", "im2col")
         torch.einsum("ncij,ocij->no", x[..., :3, :3], weight)
+        assert torch.zeros(2, dtype=torch.float64).dtype == torch.float64
         for call in (
             lambda: F.conv2d(x, weight),
             lambda: nn.Conv2d(1, 1, 3)(x),

@@ -350,13 +350,17 @@ def _gap(got: Any, expected: Any, tolerance: float, what: str) -> str | None:
     if not wrong.any():
         return None
     if first.ndim == 0:
-        return f"{what}: expected {second.item():.6g}, got {first.item():.6g}"
+        return f"{what}: expected {_number(second[()])}, got {_number(first[()])}"
     place = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
     at = ", ".join(str(int(i)) for i in place)
     return (
         f"{what}: {int(wrong.sum())} of {wrong.size} entries differ, the first at [{at}]: "
-        f"expected {second[place]:.6g}, got {first[place]:.6g}"
+        f"expected {_number(second[place])}, got {_number(first[place])}"
     )
+
+
+def _number(value: np.generic) -> str:
+    return f"{value:.6g}" if value.dtype.kind == "f" else str(value)
 
 
 def _array(value: Any) -> np.ndarray | None:
