@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from grader import notebooks, results, text, wire
+from grader import notebooks, results, sandbox, session, text, wire
 from torch import nn
 
 
@@ -293,3 +293,15 @@ def test_a_result_belongs_to_one_notebook_of_one_student(tmp_path, source, submi
     path.write_text(json.dumps(found)[:-20])
     assert not results.fill(tmp_path, "demo", "ana", notebooks.rebuild(source, submission))
     assert [path.name for path in tmp_path.rglob("*.part")] == []
+
+
+def test_a_name_whose_cell_stopped_is_missed_with_the_reason(source, submission):
+    submission.cells[1].source = "from cnnbook import nowhere\n\n\ndef f():\n    return 1"
+    notebook = notebooks.rebuild(source, submission)
+    session.run(notebook, "ana", isolated=sandbox.available())
+    (error,) = notebook.cells[2].outputs
+    assert error.evalue.startswith("f is not defined: its cell stopped with ImportError: cannot")
+    notebook.cells[1].source = "raise NotImplementedError"
+    session.run(notebook, "ana", isolated=sandbox.available())
+    (error,) = notebook.cells[2].outputs
+    assert error.evalue == "f is not defined"

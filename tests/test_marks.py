@@ -34,10 +34,10 @@ def test_a_part_that_passes_gives_its_points_and_one_that_fails_none(sheet, caps
     ]
 
 
-def test_where_parts_are_hidden_all_visible_ones_count_as_full(sheet, capsys):
+def test_where_parts_are_hidden_no_score_is_shown_unless_a_visible_one_fails(sheet, capsys):
     with sheet.part(1, "visible"):
         pass
-    assert sheet.total() == 4
+    assert sheet.total() is None
     assert "1 of 1 here; hidden tests decide 3 more" in capsys.readouterr().out
     with sheet.part(1, "visible, wrong"):
         raise RuntimeError("no")
@@ -255,7 +255,9 @@ def test_without_autograd_withholds_every_backward_pass_and_nothing_else():
         torch.autograd.grad((x * x).sum(), x)
 
 
-def test_variants_differ_by_student_and_assignment_and_the_grader_has_the_last_word(monkeypatch):
+def test_variants_differ_by_student_and_assignment_and_the_grader_has_the_last_word(
+    monkeypatch, capsys
+):
     monkeypatch.delenv(marks.STUDENT, raising=False)
 
     def numbers(*who):
@@ -267,6 +269,10 @@ def test_variants_differ_by_student_and_assignment_and_the_grader_has_the_last_w
         marks.variant("depth", "")
     with pytest.raises(ValueError, match="student must be your login"):
         marks.variant("depth")
+    assert not capsys.readouterr().out
     known = numbers("depth", "ana")
     monkeypatch.setenv(marks.STUDENT, "ana")
+    assert numbers("depth", "ana") == numbers("depth", "") == known
+    assert not capsys.readouterr().out
     assert numbers("depth", "ben") == known
+    assert "you are 'ben', the grader knows 'ana'" in capsys.readouterr().out

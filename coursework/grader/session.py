@@ -10,6 +10,7 @@ import builtins
 import contextlib
 import io
 import os
+import re
 import threading
 import traceback
 import warnings
@@ -32,8 +33,9 @@ _ONE_AT_A_TIME = threading.Lock()  # the environment and standard output belong 
 class Missing:
     """Stands for a name that the submission does not define."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, reason: str = "") -> None:
         self._name = name
+        self._reason = reason
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise self._wrong()
@@ -56,7 +58,10 @@ class Missing:
         return f"{self._name}, which is not defined"
 
     def _wrong(self) -> marks.Wrong:
-        return marks.Wrong(f"{self._name} is not defined", marks.NOT_WRITTEN)
+        said = f"{self._name} is not defined"
+        if self._reason:
+            return marks.Wrong(f"{said}: its cell stopped with {self._reason}")
+        return marks.Wrong(said, marks.NOT_WRITTEN)
 
 
 def run(
@@ -78,6 +83,7 @@ def run(
         Unavailable: If there is no sandbox on this machine.
     """
     names: dict[str, Any] = {"__name__": "__main__"}
+    stopped: dict[str, str] = {}  # names whose cells failed, and why
     count = 0
     withheld = notebooks.withheld(notebook) if isolated else []
     with _ONE_AT_A_TIME, _identity(student):
@@ -90,7 +96,7 @@ def run(
                 count += 1
                 cell.execution_count = count
                 if notebooks.role(cell) == "test":
-                    cell.outputs = _test(cell, names, sandbox, count)
+                    cell.outputs = _test(cell, names, stopped, sandbox, count)
                     continue
                 if notebooks.GIVEN in cell.metadata.get("tags", []):
                     _give(cell, names)
@@ -101,6 +107,7 @@ def run(
                     cell.outputs = _outputs(sandbox.request("cell", cell.source))
                 except Exception as lost:
                     cell.outputs = [_error(type(lost).__name__, str(lost))]
+                stopped.update(_stopped(cell))
     return notebook
 
 
@@ -117,6 +124,15 @@ def _identity(student: str) -> Iterator[None]:
             os.environ[marks.STUDENT] = before
 
 
+def _stopped(cell: NotebookNode) -> dict[str, str]:
+    """Return the names that a cell would have defined, had it not failed, and how it did."""
+    errors = [output for output in cell.outputs if output.output_type == "error"]
+    if not errors or errors[0].ename == "NotImplementedError":
+        return {}
+    made = re.findall(r"^(?:def |class |)(\w+)(?= *=[^=]|\(|:)", cell.source, re.MULTILINE)
+    return dict.fromkeys(made, f"{errors[0].ename}: {errors[0].evalue[:200]}")
+
+
 def _give(cell: NotebookNode, names: dict[str, Any]) -> None:
     """Run a given cell here too, for the tests; what it prints is the sandbox's to show."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -124,11 +140,15 @@ def _give(cell: NotebookNode, names: dict[str, Any]) -> None:
 
 
 def _test(
-    cell: NotebookNode, names: dict[str, Any], sandbox: Sandbox | None, count: int
+    cell: NotebookNode,
+    names: dict[str, Any],
+    stopped: dict[str, str],
+    sandbox: Sandbox | None,
+    count: int,
 ) -> list[NotebookNode]:
     tree = ast.parse(cell.source)
     borrowed = sorted(_free(tree) - set(names))
-    names.update({name: _submitted(name, sandbox) for name in borrowed})
+    names.update({name: _submitted(name, sandbox, stopped.get(name, "")) for name in borrowed})
     last = ast.Expression(tree.body.pop().value) if _is_value(tree) else None
     printed, outputs, value = io.StringIO(), [], None
     try:
@@ -172,14 +192,14 @@ def _free(tree: ast.Module) -> set[str]:
     return used - made
 
 
-def _submitted(name: str, sandbox: Sandbox | None) -> Any:
+def _submitted(name: str, sandbox: Sandbox | None, stopped: str) -> Any:
     """Return what the submission calls ``name``: a value, or a stand-in for an object."""
     if sandbox is None:
-        return Missing(name)
+        return Missing(name, stopped)
     try:
         value = sandbox.request("get", Remote(sandbox, ("name", name)))
     except NameError:
-        return Missing(name)
+        return Missing(name, stopped)
     except Exception:
         return Remote(sandbox, ("name", name))
     return Remote(sandbox, ("name", name), name) if isinstance(value, Remote) else value

@@ -100,17 +100,18 @@ class Sheet:
             self.earned += points
             print(f"✓ {points:g} of {points:g}  {title}")
 
-    def total(self) -> float:
+    def total(self) -> float | None:
         """Return the points earned, which nbgrader reads as the cell's score.
 
-        Where parts are left out, as in the version for students, a sheet whose visible parts all
-        pass counts as full, so that nbgrader's *Validate* is content; a line says what is open.
+        Where parts are left out, as in the version for students, a line says how many points are
+        open. If all visible parts pass, no score is returned, since none is known; nbgrader's
+        *Validate* is content with a cell that shows none.
         """
         hidden = self.points - self.declared
         if hidden < 1e-9:
             return round(self.earned, 4)
         print(f"{self.earned:g} of {self.declared:g} here; hidden tests decide {hidden:g} more")
-        return self.points if self.earned == self.declared else round(self.earned, 4)
+        return None if self.earned == self.declared else round(self.earned, 4)
 
 
 def same(
@@ -247,7 +248,8 @@ def variant(assignment: str, student: str = "") -> np.random.Generator:
     """Return the source of a student's own numbers in an assignment.
 
     Every student gets other numbers, the same at each run. A grader knows whose work it runs
-    (``COURSE_STUDENT`` in the environment, which goes before ``student``).
+    (``COURSE_STUDENT`` in the environment, which goes before ``student``); a line says so where
+    the two differ.
 
     Args:
         assignment: The assignment's name.
@@ -256,9 +258,13 @@ def variant(assignment: str, student: str = "") -> np.random.Generator:
     Raises:
         ValueError: If neither says who the student is.
     """
-    name = os.environ.get(STUDENT) or str(student).strip()
+    own = str(student).strip()
+    name = os.environ.get(STUDENT) or own
     if not name:
-        raise ValueError('student must be your login, got "": your numbers are drawn from it')
+        raise ValueError('student must be your login, got "": set STUDENT, and run this cell again')
+    if own and own != name:
+        print(f"this notebook says that you are {own!r}, the grader knows {name!r}: the numbers")
+        print(f"drawn here are those of {name!r}")
     digest = hashlib.sha256(f"{assignment}/{name}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 

@@ -1,6 +1,6 @@
 """The forward pass is one's own, so autograd may run it backwards.
 
-points backward-test 1
+points backward-test 0
 mistake autograd in place of the derivation
 """
 

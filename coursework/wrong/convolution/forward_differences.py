@@ -1,7 +1,8 @@
 """A difference to one side is a derivative as good as the one to both.
 
 points numerical-test 0
-mistake a one-sided or poor step
+mistake a one-sided difference
+mistake a one-sided difference, or a poor step
 """
 
 

@@ -1,8 +1,7 @@
 """On paper means that PyTorch may do the work where nobody sees the weights.
 
-points account-test 1
+points account-test 0
 points reads-test 0
-points back-test 2.5
 mistake copies PyTorch's function where forbidden
 """
 

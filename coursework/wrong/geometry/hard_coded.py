@@ -2,7 +2,6 @@
 
 points account-test 2
 points reads-test 0
-points back-test 2.5
 points answers-test 0
 """
 

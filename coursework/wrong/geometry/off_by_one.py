@@ -2,7 +2,6 @@
 
 points account-test 4
 points reads-test 2
-points back-test 2.5
 points answers-test 0
 mistake off by one
 """
