@@ -244,6 +244,8 @@ def test_the_batch_ends_well(course):
     for assignment in ASSIGNMENTS:
         count = 4 + len(sample(assignment))
         assert f"{assignment}: {count} of {count} submissions graded" in course.done.stdout
+    assert "look at: copies_pytorch: conv2d: getattr(…)" in course.done.stdout
+    assert not re.search("look at: (reference|empty)", course.done.stdout)
 
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from grader import notebooks, results, sandbox, session, text, wire
+from grader.remarks import remarks, unusual
 from torch import nn
 
 
@@ -305,3 +306,39 @@ def test_a_name_whose_cell_stopped_is_missed_with_the_reason(source, submission)
     session.run(notebook, "ana", isolated=sandbox.available())
     (error,) = notebook.cells[2].outputs
     assert error.evalue == "f is not defined"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import threading, math", {"threading"}),
+        ("from concurrent.futures import ThreadPoolExecutor", {"concurrent.futures.ThreadPool"}),
+        ("from scipy import signal\nimport torch.nn as nn", {"scipy.signal"}),
+        ("from torch import _C", {"torch._C"}),
+        (
+            "with torch._C._DisableTorchDispatch():\n    pass",
+            {"torch._C", "._DisableTorchDispatch"},
+        ),
+        ("f = getattr(F, 'conv' + '2d')", {"getattr(…)"}),
+        ("exec(text); eval(text); net.eval()", {"exec(…)", "eval(…)"}),
+        ("f = np.array.__globals__['x']", {".__globals__"}),
+        ("from cnnbook import marks, data", {"cnnbook.marks"}),
+        ("!cat /etc/passwd\nx = 1", {"a command"}),
+        ("%matplotlib inline\nimport os", {"os"}),
+        ("class A(nn.Module):\n    def __init__(self):\n        super().__init__()", set()),
+        ("getattr(layer, 'bias', None)\nself._weight = cls._size\nx.data\nf.__name__", set()),
+        ("this is no Python", set()),
+    ],
+)
+def test_what_is_out_of_the_ordinary_is_pointed_out(source, found):
+    named = set(unusual(source))
+    assert {next((f for f in found if what.startswith(f)), what) for what in named} == found
+
+
+def test_remarks_name_the_cell_and_leave_tests_alone(source, submission):
+    submission.cells[1].source = "import threading, ctypes"
+    submission.cells.insert(2, cell("import subprocess"))
+    source.cells[0].source = "import os"
+    found = remarks(notebooks.rebuild(source, submission))
+    assert found == ["f: ctypes, threading", "a cell of their own: subprocess"]
+    assert remarks(text.reference(source)) == []

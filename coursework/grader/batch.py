@@ -28,6 +28,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from . import notebooks, results, session
+from .remarks import remarks
 from .sandbox import Limits, Unavailable
 
 ATTEMPTS = 2  # times a submission is tried when the process that runs it dies
@@ -64,11 +65,13 @@ class Outcome:
         student: Whose work it is.
         problem: Why it could not be graded, or an empty string.
         seconds: How long it ran; 0 if its result was known.
+        remarks: What a teacher may want to look at.
     """
 
     student: str
     problem: str = ""
     seconds: float = 0.0
+    remarks: list[str] = field(default_factory=list)
 
 
 def execute(job: Job) -> dict[str, Any]:
@@ -154,6 +157,7 @@ def grade(
             outcomes[student].problem = str(damaged)
             continue
         rebuilt = notebooks.rebuild(master, submission)
+        outcomes[student].remarks = remarks(rebuilt)
         if force:
             results.path(course, assignment, student).unlink(missing_ok=True)
         if results.fill(course, assignment, student, rebuilt):
@@ -284,6 +288,7 @@ def summary(outcomes: list[Outcome]) -> str:
     problems = [outcome for outcome in outcomes if outcome.problem]
     lines = [f"{len(outcomes) - len(problems)} of {len(outcomes)} submissions graded"]
     lines += [f"  not graded: {found.student}: {found.problem}" for found in problems]
+    lines += [f"  look at: {found.student}: {line}" for found in outcomes for line in found.remarks]
     return "\n".join(lines)
 
 
