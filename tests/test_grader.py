@@ -262,6 +262,7 @@ def test_a_module_that_changed_there_changes_here():
             "outline": wire.outline(network),
             "values": [value.clone() for value in network.state_dict().values()],
             "grads": [torch.ones_like(p) for p in network.parameters()],
+            "frozen": [False, True],
             "modes": [False, True],
             "hooks": 2,
         }
@@ -270,6 +271,7 @@ def test_a_module_that_changed_there_changes_here():
     wire.mirror(here, state(there))
     assert torch.equal(here[0].weight, there[0].weight)
     assert torch.equal(here[0].bias.grad, torch.ones(2))
+    assert here[0].weight.requires_grad and not here[0].bias.requires_grad
     assert [layer.training for layer in here.modules()] == [False, True]
     other = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     with pytest.raises(AssertionError, match="layers of the network"):

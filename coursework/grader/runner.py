@@ -189,6 +189,7 @@ def _snapshot(thing: Any) -> Any:
             "outline": wire.outline(thing),
             "values": [t.detach().clone() for t in thing.state_dict().values()],
             "grads": [None if p.grad is None else p.grad.clone() for p in thing.parameters()],
+            "frozen": [not p.requires_grad for p in thing.parameters()],
             "modes": [m.training for m in thing.modules()],
             "hooks": marks.hooks(thing),
         }

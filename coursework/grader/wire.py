@@ -254,6 +254,8 @@ def mirror(thing: Any, change: Any) -> None:
                 mine.copy_(_fitting(theirs, mine))
             for mine, theirs in zip(parameters, change["grads"], strict=True):
                 mine.grad = None if theirs is None else _fitting(theirs, mine).detach()
+        for mine, frozen in zip(parameters, change["frozen"], strict=True):
+            mine.requires_grad_(not frozen)
         for module, mode in zip(thing.modules(), change["modes"], strict=True):
             module.training = bool(mode)
         here = marks.hooks(thing)

