@@ -262,7 +262,7 @@ def _on_cluster(
         client.register_plugin(plugin)
         futures = {client.submit(execute, job, pure=False): job for job in jobs}
         try:
-            for future in as_completed(list(futures)):
+            for future in as_completed(list(futures), loop=client.loop):
                 job = futures.pop(future)
                 if future.status == "finished":
                     yield job, future.result(), ""

@@ -1,7 +1,7 @@
 """A ReLU in place saves memory and changes nothing else.
 
 points block-test 0
-mistake the skip is behind the ReLU
+mistake the skip is behind the ReLU, or a ReLU works in place
 mistake in-place edit of the input
 """
 
