@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from grader import notebooks, sandbox, text
+from grader import notebooks, sandbox, session, text
 
 ROOT = Path(__file__).resolve().parents[1]
 COURSEWORK = ROOT / "coursework"
@@ -237,6 +237,23 @@ def test_what_students_get_has_no_solutions_and_no_hidden_tests(course, assignme
     assert not any(cell.get("outputs") for cell in released.cells)
     files = [path for path in (course.folder / "release" / assignment).rglob("*") if path.is_file()]
     assert [path.name for path in files] == [f"{assignment}.ipynb"]
+
+
+@slow
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_what_students_see_passes_with_the_reference(course, assignment):
+    notebook = course.released(assignment)
+    answers = {notebooks.grade_id(c): c.source for c in text.reference(source(assignment)).cells}
+    for cell in notebook.cells:
+        if notebooks.role(cell) == "answer":
+            cell.source = answers[notebooks.grade_id(cell)]
+    session.run(notebook, "reference", isolated=sandbox.available())
+    for cell in notebook.cells:
+        if notebooks.role(cell) == "test":
+            said = "".join(output.get("text", "") for output in cell.outputs)
+            assert [output.output_type for output in cell.outputs] == ["stream"], cell.outputs
+            assert "✓" in said and "✗" not in said, said
+            assert "hidden tests decide" in said, notebooks.grade_id(cell)
 
 
 def test_the_batch_ends_well(course):

@@ -27,7 +27,7 @@ names = [
     for name, _ in OWN["network"].named_children()
     if name + ".bias" in OWN["network"].state_dict()
 ]
-suspects = [n for n in names if OWN["network"].get_submodule(n).bias.mean() < -1]
+suspects = [n for n in names if OWN["network"].get_submodule(n).bias.max() < -1]
 own = {
     "layer": min(suspects, key=lambda name: dead_share(without_biases(name))),
     "before": dead_share(OWN["network"]),
