@@ -199,6 +199,8 @@ def test_there_are_eight_assignments_and_each_is_complete():
                 assert "### BEGIN HIDDEN TESTS" in cell.source, notebooks.grade_id(cell)
                 assert cell.source.rstrip().endswith("sheet.total()")
             assert not cell.get("outputs"), "a source notebook is committed without outputs"
+            odd = re.search(r"[\x00-\x08\x0b-\x1f]", cell.source)  # as "\v" for "\\v" leaves
+            assert not odd, f"{assignment}: {notebooks.grade_id(cell)} has a control character"
         assert any("marks.variant" in cell.source for cell in notebook.cells)
 
 
@@ -235,6 +237,7 @@ def test_what_students_get_has_no_solutions_and_no_hidden_tests(course, assignme
     left = [line for line in own if line in {row.strip() for row in text_of.splitlines()}]
     assert not left
     assert not any(cell.get("outputs") for cell in released.cells)
+    assert "\n\n\n\n" not in text_of and "\n\nsheet.total()" not in text_of
     files = [path for path in (course.folder / "release" / assignment).rglob("*") if path.is_file()]
     assert [path.name for path in files] == [f"{assignment}.ipynb"]
 

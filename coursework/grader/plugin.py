@@ -1,11 +1,23 @@
-"""Two steps of ``nbgrader autograde`` exchanged: which notebook is graded, and how it is run."""
+"""Steps of nbgrader: how a version for students looks, which notebook is graded, how it runs."""
 
+import re
 from pathlib import Path
 
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Bool, Unicode
 
 from . import notebooks, results, session
+
+
+class Tidy(NbGraderPreprocessor):
+    """Closes the gaps that hidden tests leave in a version for students."""
+
+    def preprocess_cell(self, cell, resources, index):
+        """Return the cell with two empty lines at most, and none before its end."""
+        if notebooks.role(cell) == "test":
+            source = re.sub(r"\n{4,}", "\n\n\n", cell.source.strip("\n"))
+            cell.source = re.sub(r"\n{2,}(sheet\.total\(\))$", r"\n\1", source)
+        return cell, resources
 
 
 class Rebuild(NbGraderPreprocessor):
