@@ -19,9 +19,10 @@ def without_biases(name):
     return network
 
 
-network = without_biases("0")
+network = copy.deepcopy(OWN["network"])
 for layer in weight_layers(network):
-    nn.init.zeros_(layer.bias)
+    if layer.bias.max() < -1:
+        nn.init.zeros_(layer.bias)
 names = [
     name
     for name, _ in OWN["network"].named_children()

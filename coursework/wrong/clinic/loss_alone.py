@@ -1,6 +1,6 @@
 """The loss tells all: where it rises the rate is too large, and where it stays, too small.
 
-points diagnose-test 2
+points diagnose-test 3
 mistake dead-by-bias taken for learning-rate-too-small
 mistake exploding-by-initialisation taken for learning-rate-too-large
 """
