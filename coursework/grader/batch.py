@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -253,14 +253,36 @@ def _pooled(
 def _on_cluster(
     jobs: list[Job], scheduler: str
 ) -> Iterator[tuple[Job, dict[str, Any] | None, str]]:
-    """Run jobs on a Dask cluster; a job whose worker dies goes to another."""
-    from distributed import Client, as_completed
-    from distributed.diagnostics.plugin import UploadDirectory
+    """Run jobs on a Dask cluster; a job whose worker dies goes to another.
+
+    What is sent is defined in here, so that it travels by value: the scheduler need not have this
+    package, and the workers get it, as files, since the sandbox starts one of them.
+    """
+    from distributed import Client, WorkerPlugin, as_completed
+
+    files = {path.name: path.read_bytes() for path in Path(__file__).parent.glob("*.py")}
+
+    class Code(WorkerPlugin):
+        name = "grader"
+
+        def setup(self, worker: Any) -> None:
+            import pathlib
+            import sys
+
+            folder = pathlib.Path(worker.local_directory, "grader")
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+            sys.path.insert(0, str(folder.parent))
+
+    def remote(fields: dict[str, Any]) -> dict[str, Any]:
+        from grader import batch, sandbox
+
+        return batch.execute(batch.Job(**fields | {"limits": sandbox.Limits(**fields["limits"])}))
 
     with Client(scheduler, set_as_default=False) as client:
-        plugin = UploadDirectory(str(Path(__file__).parent), update_path=True)
-        client.register_plugin(plugin)
-        futures = {client.submit(execute, job, pure=False): job for job in jobs}
+        client.register_plugin(Code())
+        futures = {client.submit(remote, asdict(job), pure=False): job for job in jobs}
         try:
             for future in as_completed(list(futures), loop=client.loop):
                 job = futures.pop(future)
