@@ -334,10 +334,14 @@ def test_a_class_has_numbers_of_its_own_each(course):
             for cell in course.graded(student, "convolution").cells
             if notebooks.grade_id(cell) == "layer"
             for output in cell.outputs
+            if output.output_type == "display_data"
         )
         for student in ("reference", "kernel_turned", "stride_ignored")
     }
     assert len(set(shown.values())) == 3 and all("kernel" in text for text in shown.values())
+    said = printed(course.graded("kernel_turned", "convolution"), "layer")
+    assert "you are 'reference', the grader knows 'kernel_turned'" in said
+    assert not printed(course.graded("reference", "convolution"), "layer")
 
 
 def test_points_and_misconceptions_of_the_class(course):
