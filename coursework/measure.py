@@ -184,6 +184,7 @@ def main() -> None:
                 continue  # as it was when it was measured
             row = pd.DataFrame([measure(name, arguments.workers, arguments.quick)])
             table = pd.concat([kept[kept["assignment"] != name], row]).sort_values("assignment")
+            table = table.convert_dtypes()  # whole numbers stay whole
             table.to_csv(path, index=False)
     if arguments.only != "assignments":
         table = speed(6 if arguments.quick else CLASS, arguments.workers)

@@ -22,8 +22,8 @@ def number(text: str) -> str:
 
 def assignments(rows: list[dict[str, str]]) -> list[list[str]]:
     """Return the table of assignments: a header and a row each, all as Markdown."""
-    head = ["Assignment", "points", "of these by hand", "minutes", "runs in", "reference result"]
-    table = [[*head, "wrong submissions caught", "attacks survived"]]
+    head = ["Assignment", "points", "by hand", "minutes", "runs in", "reference", "caught"]
+    table = [[*head, "survived"]]
     for row in rows:
         points, hand = float(row["points"]), float(row["by hand"])
         table.append(
@@ -34,8 +34,8 @@ def assignments(rows: list[dict[str, str]]) -> list[list[str]]:
                 number(row["minutes"]),
                 f"{float(row['seconds']):.0f} s",
                 f"{number(row['reference'])} of {points - hand:g}",
-                f"{row['caught']} of {row['wrong']}",
-                f"{row['survived']} of {row['attacks']}",
+                f"{number(row['caught'])} of {number(row['wrong'])}",
+                f"{number(row['survived'])} of {number(row['attacks'])}",
             ]
         )
     return table
