@@ -29,10 +29,14 @@ def _both(value) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
+def seeded(seed: int, *shape: int) -> Tensor:
+    """Return a float64 tensor whose entries are standard normal, the same for the same seed."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
 def normal(draw, *shape: int) -> Tensor:
     """Draw a float64 tensor whose entries are standard normal."""
-    seed = draw(st.integers(0, 2**16))
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return seeded(draw(st.integers(0, 2**16)), *shape)
 
 
 @st.composite

@@ -1,10 +1,14 @@
 """``ops`` against ``torch.nn.functional`` over generated shapes, in float64."""
 
+import math
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import strategies
 from cnnbook import ops
@@ -12,7 +16,10 @@ from cnnbook import ops
 TOLERANCE = {"rtol": 0.0, "atol": 1e-10}
 
 
-@pytest.mark.parametrize("method", sorted(ops.METHODS))
+WINOGRAD = [method for method in sorted(ops.METHODS) if method.startswith("winograd")]
+
+
+@pytest.mark.parametrize("method", sorted(set(ops.METHODS) - set(WINOGRAD)))
 @settings(max_examples=60, deadline=None)
 @given(
     case=strategies.convolutions(
@@ -24,6 +31,139 @@ def test_conv2d_agrees_with_pytorch(method, case):
     z = ops.conv2d(case.x, case.weight, case.bias, **case.options, method=method)
     expected = F.conv2d(case.x, case.weight, case.bias, **case.options)
     torch.testing.assert_close(z, expected, **TOLERANCE)
+
+
+@pytest.mark.parametrize("method", WINOGRAD)
+@settings(max_examples=60, deadline=None)
+@given(case=strategies.convolutions(strategies.pairs(1, 3)), more=st.integers(0, 6))
+def test_winograd_agrees_with_pytorch(method, case, more):
+    groups, (out_channels, channels) = case.options["groups"], case.weight.shape[:2]
+    x = F.pad(case.x, (0, more, 0, more), value=0.5)
+    weight = strategies.seeded(more, out_channels, channels, 3, 3)
+    options = {"padding": case.options["padding"], "groups": groups}
+    z = ops.conv2d(x, weight, case.bias, **options, method=method)
+    torch.testing.assert_close(z, F.conv2d(x, weight, case.bias, **options), **TOLERANCE)
+
+
+# Shapes that take every path: (N, C, H, W), (C_out, C/groups, kH, kW), stride, padding, dilation.
+PATHS = {
+    "rows": ((2, 3, 9, 20), (4, 3, 3, 3), 1, 1, 1),
+    "channels last": ((5, 40, 9, 8), (6, 40, 3, 3), 1, 1, 1),
+    "groups": ((3, 4, 7, 7), (6, 2, 3, 3), 1, (2, 1), 1),
+    "depthwise": ((2, 4, 6, 6), (4, 1, 3, 3), 1, 4, 1),
+    "stride, and pixels unseen": ((2, 4, 13, 11), (6, 2, 4, 3), (3, 2), (1, 0), (1, 2)),
+    "stride, channels last": ((2, 40, 6, 5), (8, 40, 3, 3), (2, 1), 1, 1),
+    "a large kernel": ((2, 2, 16, 18), (3, 2, 15, 15), 1, 1, 1),
+    "many channels": ((4, 128, 31, 29), (128, 128, 3, 3), 1, 0, 1),
+    "no images": ((0, 4, 9, 8), (6, 4, 3, 3), 1, 1, 1),
+}
+
+
+def both(method, shape, kernel, stride, padding, dilation, dtype=torch.float64):
+    """Return output and gradients of ``ops.conv2d`` by a method, and those of PyTorch."""
+    inputs = [
+        strategies.seeded(0, *shape),
+        strategies.seeded(1, *kernel),
+        strategies.seeded(2, kernel[0]),
+    ]
+    inputs = [tensor.to(dtype).requires_grad_() for tensor in inputs]
+    groups = shape[1] // kernel[1]
+    found = []
+    for convolve in (lambda *args: ops.conv2d(*args, method=method), F.conv2d):
+        z = convolve(*inputs, stride, padding, dilation, groups)
+        grad_z = strategies.seeded(3, *z.shape).to(dtype)
+        found.append([z, *torch.autograd.grad(z, inputs, grad_z)])
+    return found
+
+
+def methods_of(path):
+    """Return the methods that a path can take, but for loops over many pixels."""
+    shape, kernel, *how = PATHS[path]
+    fits = kernel[2:] == (3, 3) and how[0] == how[2] == 1
+    small = math.prod(shape) * kernel[0] < 10_000
+    return [m for m in ops.METHODS if (m not in WINOGRAD or fits) and (m != "loops" or small)]
+
+
+@pytest.mark.parametrize(("path", "method"), [(p, m) for p in PATHS for m in methods_of(p)])
+def test_gradients_of_every_method_agree_with_pytorch(path, method):
+    found, expected = both(method, *PATHS[path])
+    assert found[0].is_contiguous()
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", sorted(set(ops.METHODS) - {"loops"}))
+def test_gradients_can_be_differentiated_again(method):
+    x, weight = strategies.seeded(0, 2, 2, 5, 6), strategies.seeded(1, 4, 1, 3, 3)
+    for stride in [1] if method in WINOGRAD else [1, (2, 1)]:
+        convolve = partial(ops.conv2d, stride=stride, padding=(1, 2), groups=2, method=method)
+        inputs = (x.requires_grad_(), weight.requires_grad_())
+        assert torch.autograd.gradgradcheck(convolve, inputs)
+
+
+@pytest.mark.parametrize("size", [1, 3_000, 50_000])
+@pytest.mark.parametrize(("path", "method"), [(p, m) for p in PATHS for m in methods_of(p)])
+def test_the_size_of_a_block_changes_nothing(monkeypatch, path, method, size):
+    whole, _ = both(method, *PATHS[path])
+    monkeypatch.setattr(ops, "BLOCK_BYTES", size)
+    cut, _ = both(method, *PATHS[path])
+    torch.testing.assert_close(cut, whole, rtol=1e-10, atol=1e-9)
+
+
+class Storages(TorchDispatchMode):
+    """The largest storage that any operation returns, in bytes."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor):
+            self.largest = max(self.largest, out.untyped_storage().nbytes())
+        return out
+
+
+@pytest.mark.parametrize("method", ["im2col", "winograd4"])
+@pytest.mark.parametrize("shape", [(64, 16, 64, 64), (64, 64, 32, 32)])
+def test_patches_are_never_in_memory_all_at_once(method, shape):
+    x, weight = torch.zeros(shape), torch.zeros(8, shape[1], 3, 3)
+    assert 9 * x.nbytes > 20 * ops.BLOCK_BYTES
+    with Storages() as seen:
+        z = ops.conv2d(x[:, :, :-2, :-2], weight, method=method)
+    assert seen.largest <= max(x.nbytes, z.nbytes)
+
+
+@pytest.mark.parametrize("method", sorted(set(ops.METHODS) - {"loops", "auto"}))
+@pytest.mark.parametrize("onednn", [True, False])
+def test_float32_rounds_and_winograd4_more(monkeypatch, method, onednn):
+    if not onednn:
+        monkeypatch.setattr(ops, "_HAS_ONEDNN", False)
+    errors = {}
+    for name in (method, "im2col"):
+        exact, _ = both(name, (4, 64, 24, 24), (32, 64, 3, 3), 1, 1, 1)
+        rounded, _ = both(name, (4, 64, 24, 24), (32, 64, 3, 3), 1, 1, 1, torch.float32)
+        errors[name] = [
+            ((r - e).square().mean() / e.square().mean()).sqrt().item()
+            for r, e in zip(rounded[:2], exact[:2], strict=True)
+        ]
+    for own, usual in zip(errors[method], errors["im2col"], strict=True):
+        assert 1e-8 < usual < 1e-6
+        assert 2 < own / usual < 10 if "4" in method or method == "winograd" else own < 1.5 * usual
+
+
+@pytest.mark.parametrize(
+    ("outputs", "taps"), [(m, r) for m in range(1, 9) for r in range(1, 10 - m)]
+)
+def test_winograd_matrices_correlate(outputs, taps):
+    a, g, b = ops.winograd_matrices(outputs, taps)
+    kernel, pixels = strategies.seeded(0, taps), strategies.seeded(1, outputs + taps - 1)
+    expected = pixels.unfold(0, taps, 1) @ kernel
+    torch.testing.assert_close(a.T @ ((g @ kernel) * (b.T @ pixels)), expected, **TOLERANCE)
+
+
+def test_winograd_matrices_are_those_of_lavin_and_gray():
+    _, g, b = ops.winograd_matrices(4)
+    assert b.T.round(decimals=12).abs().tolist()[:2] == [[4, 0, 5, 0, 1, 0], [0, 4, 4, 1, 1, 0]]
+    torch.testing.assert_close(g[3], torch.tensor([1 / 24, 1 / 12, 1 / 6], dtype=g.dtype))
 
 
 @settings(**strategies.settings)
@@ -119,7 +259,21 @@ BAD_CALLS = [
     (lambda: ops.conv2d(X, W, padding="full"), ValueError, "padding must be .* got 'full'"),
     (lambda: ops.conv2d(X, W, 0 * W[:, 0, 0, 0], 2, "same"), ValueError, "needs stride 1"),
     (lambda: ops.conv2d(X, W, dilation=3), ValueError, "kernel_size 3 with dilation 3 spans 7"),
-    (lambda: ops.conv2d(X, W, method="fft"), ValueError, r"method must be one of .* got 'fft'"),
+    (lambda: ops.conv2d(X, W, method="best"), ValueError, r"method must be one of .* got 'best'"),
+    (lambda: ops.conv2d(X, W, method=[]), ValueError, r"method must be one of .* got \[\]"),
+    (
+        lambda: ops.conv2d(X, W, stride=2, method="winograd"),
+        ValueError,
+        r"3×3, stride 1 .* \(2, 2\)",
+    ),
+    (lambda: ops.conv2d(X, W[..., 1:], method="winograd4"), ValueError, "needs .* got 3×2"),
+    (
+        lambda: ops.winograd_matrices(7),
+        ValueError,
+        r"outputs \+ taps must be at most 9, got 7 \+ 3",
+    ),
+    (lambda: ops.winograd_matrices(0), ValueError, "outputs must be at least 1, got 0"),
+    (lambda: ops.winograd_matrices(2, True), TypeError, "taps must be an integer, got True"),
     (lambda: ops.conv_transpose2d(X, W), ValueError, "with C = 4 channels of x"),
     (lambda: ops.conv_transpose2d(X, W[:4], groups=3), ValueError, "divisible by groups = 3"),
     (lambda: ops.conv_transpose2d(X, W[:4], torch.zeros(5)), ValueError, "bias must have shape"),
