@@ -80,7 +80,7 @@ def methods_of(path):
     """Return the methods that a path can take, but for loops over many pixels."""
     shape, kernel, *how = PATHS[path]
     fits = kernel[2:] == (3, 3) and how[0] == how[2] == 1
-    small = math.prod(shape) * kernel[0] < 10_000
+    small = math.prod(shape[2:]) * math.prod(kernel) < 20_000
     return [m for m in ops.METHODS if (m not in WINOGRAD or fits) and (m != "loops" or small)]
 
 
@@ -102,12 +102,14 @@ def test_gradients_can_be_differentiated_again(method):
 
 
 @pytest.mark.parametrize("size", [1, 3_000, 50_000])
-@pytest.mark.parametrize(("path", "method"), [(p, m) for p in PATHS for m in methods_of(p)])
-def test_the_size_of_a_block_changes_nothing(monkeypatch, path, method, size):
-    whole, _ = both(method, *PATHS[path])
-    monkeypatch.setattr(ops, "BLOCK_BYTES", size)
-    cut, _ = both(method, *PATHS[path])
-    torch.testing.assert_close(cut, whole, rtol=1e-10, atol=1e-9)
+@pytest.mark.parametrize("path", PATHS)
+def test_the_size_of_a_block_changes_nothing(monkeypatch, path, size):
+    for method in set(methods_of(path)) - {"loops", "fft", "auto", "winograd"}:
+        whole, _ = both(method, *PATHS[path])
+        with monkeypatch.context() as patch:
+            patch.setattr(ops, "BLOCK_BYTES", size)
+            cut, _ = both(method, *PATHS[path])
+        torch.testing.assert_close(cut, whole, rtol=1e-10, atol=1e-9)
 
 
 class Storages(TorchDispatchMode):

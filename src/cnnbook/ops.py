@@ -484,9 +484,10 @@ def conv2d(
     stride, dilation = as_pair("stride", stride, 1), as_pair("dilation", dilation, 1)
     around = as_padding(padding, kernel, stride, dilation)
     conv_output_size(tuple(x.shape[2:]), kernel, stride, padding, dilation)  # the kernel fits
-    if method == "loops" or not len(x):  # FFT libraries refuse an empty batch
+    if method == "loops":
         z = _conv2d_loops(x, weight, around, stride, dilation)
     else:
+        method = method if len(x) else "im2col"  # spectra want images
         z = _Convolution.apply(x, weight, around, stride, dilation, method)
     return z if bias is None else z + bias[:, None, None]
 
