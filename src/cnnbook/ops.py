@@ -11,7 +11,7 @@ A convolution can be computed in several ways, ``METHODS``: six loops, one matri
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -133,13 +133,10 @@ def _conv2d_loops(
 BLOCK_BYTES = 2**21  # what a block of patches may take: a few MB, which a processor's caches hold
 
 
-def _blocks(n: int, rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
-    """Cut ``n`` images of so many rows into blocks: of some images, or of some rows of one."""
+def _block_size(n: int, rows: int, row_bytes: int) -> Pair:
+    """Return how many of ``n`` images, and how many of their rows, a block may have."""
     fit = max(1, BLOCK_BYTES // max(1, row_bytes))
-    few = max(1, fit // rows)
-    for first in range(0, n, few):
-        for top in range(0, rows, fit):
-            yield slice(first, first + few), slice(top, min(rows, top + fit))
+    return max(1, min(n, fit // rows)), min(rows, fit)
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
@@ -159,14 +156,12 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
 )
 
 
-def _pad_channels_last(x: Tensor, padding: Around) -> Tensor:
-    """Pad as ``pad`` does; in memory, the channels of a pixel are neighbours."""
+def _room_to_pad(x: Tensor, n: int, padding: Around, channels_last: bool) -> Tensor:
+    """Return zeros for ``n`` padded images; the channels of a pixel may be neighbours in memory."""
     size = [a + sum(more) for a, more in zip(x.shape[2:], padding, strict=True)]
-    padded = torch.empty(
-        *x.shape[:2], *size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last
-    ).zero_()
-    crop(padded, padding).copy_(x)
-    return padded
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    room = torch.empty(n, x.shape[1], *size, dtype=x.dtype, device=x.device, memory_format=order)
+    return room.zero_()
 
 
 def _copied(x: Tensor, room: Tensor) -> Tensor:
@@ -192,21 +187,24 @@ def _conv2d_im2col(
     run_of_channels = channels * (kernel[1] if dilation[1] == 1 else 1)
     last = groups == 1 and run_of_channels > 6 * run_of_pixels
     kernels = (weight.permute(0, 2, 3, 1) if last else weight).reshape(groups, -1, fan_in)
+    few, high = _block_size(n, height, groups * fan_in * width * x.element_size())
+    padded = _room_to_pad(x, few, around, last)
+    inside, patches = crop(padded, around), windows(padded, tuple(kernel), stride, dilation)
+    patches = patches.permute(0, 2, 3, 4, 5, 1) if last else patches.permute(1, 4, 5, 0, 2, 3)
+    room = x.new_empty(groups * fan_in * few * high * width)
     z = x.new_empty(n, out_channels, height, width)
-    padded, held, room = x, None, None
-    for images, rows in _blocks(n, height, groups * fan_in * width * x.element_size()):
-        if images != held:
-            held = images
-            padded = (_pad_channels_last if last else pad)(x[images], around)
-        patches = windows(padded, tuple(kernel), stride, dilation)[:, :, rows]
-        room = patches.new_empty(patches.numel()) if room is None else room
-        if last:  # the transpose of a matrix (N·H·W, kH·kW·C)
-            columns = _copied(patches.permute(0, 2, 3, 4, 5, 1), room).reshape(1, -1, fan_in).mT
-        else:  # for each group a matrix (C/groups·kH·kW, N·H·W)
-            columns = _copied(patches.permute(1, 4, 5, 0, 2, 3), room).reshape(groups, fan_in, -1)
-        found = _product(kernels[0], columns[0]) if groups == 1 else kernels @ columns
-        found = found.view(out_channels, len(patches), -1, width)
-        z[images, :, rows] = found.transpose(0, 1)
+    for first in range(0, n, few):
+        some = min(few, n - first)
+        inside[:some] = x[first : first + some]
+        for top in range(0, height, high):
+            rows = slice(top, min(height, top + high))
+            if last:  # the transpose of a matrix (N·H·W, kH·kW·C)
+                columns = _copied(patches[:some, rows], room).view(1, -1, fan_in).mT
+            else:  # for each group a matrix (C/groups·kH·kW, N·H·W)
+                columns = _copied(patches[..., :some, rows, :], room).view(groups, fan_in, -1)
+            found = _product(kernels[0], columns[0]) if groups == 1 else kernels @ columns
+            found = found.view(out_channels, some, -1, width)
+            z[first : first + some, :, rows] = found.transpose(0, 1)
     return z
 
 
@@ -299,23 +297,29 @@ def _conv2d_winograd(x: Tensor, weight: Tensor, around: Around, outputs: int) ->
     down, across = -(-height // outputs), -(-width // outputs)
     filled = (bottom + down * outputs - height, right + across * outputs - width)
     kernels = (torch.kron(g, g) @ weight.reshape(-1, 9).T).view(-1, out_channels, channels)
+    few, high = _block_size(n, down, side**2 * across * channels * x.element_size())
+    around = ((top, filled[0]), (left, filled[1]))
+    padded = _room_to_pad(x, few, around, channels_last=True)
+    inside, tiles = crop(padded, around), windows(padded, (side, side), (outputs, outputs))
+    tiles = tiles.permute(4, 5, 0, 2, 3, 1)  # (m + 2, m + 2, N, down, across, C)
     z = x.new_empty(n, out_channels, height, width)
-    padded, held = x, None
-    for images, rows in _blocks(n, down, side**2 * across * channels * x.element_size()):
-        if images != held:
-            held = images
-            padded = _pad_channels_last(x[images], ((top, filled[0]), (left, filled[1])))
-        tiles = windows(padded, (side, side), (outputs, outputs))[:, :, rows]
-        few, _, high = tiles.shape[:3]
-        pixels = tiles.permute(4, 5, 0, 2, 3, 1).reshape(side, -1)  # (m + 2, …), channels last
-        pixels = b.T @ (b.T @ pixels).view(side, side, -1)
-        pixels = pixels.view(side**2, -1, channels)
-        products = torch.stack([_product(p, k.T) for p, k in zip(pixels, kernels, strict=True)])
-        found = a.T @ (a.T @ products.view(side, -1)).view(outputs, side, -1)
-        found = found.view(outputs, outputs, few, high, across, out_channels)
-        found = found.permute(2, 5, 3, 0, 4, 1).reshape(few, out_channels, high * outputs, -1)
-        first = rows.start * outputs
-        z[images, :, first : first + high * outputs] = found[:, :, : height - first, :width]
+    for first in range(0, n, few):
+        some = min(few, n - first)
+        inside[:some] = x[first : first + some]
+        for start in range(0, down, high):
+            pixels = tiles[:, :, :some, start : start + high]
+            lines = pixels.shape[3]
+            pixels = b.T @ (b.T @ pixels.reshape(side, -1)).view(side, side, -1)
+            pixels = pixels.view(side**2, -1, channels)
+            products = [_product(p, k.T) for p, k in zip(pixels, kernels, strict=True)]
+            found = a.T @ torch.stack(products).view(side, -1)
+            found = (a.T @ found.view(outputs, side, -1)).view(
+                outputs, outputs, some, lines, across, out_channels
+            )
+            found = found.permute(2, 5, 3, 0, 4, 1).reshape(some, out_channels, lines * outputs, -1)
+            line = start * outputs
+            found = found[:, :, : height - line, :width]
+            z[first : first + some, :, line : line + lines * outputs] = found
     return z
 
 
@@ -409,8 +413,8 @@ def _input_gradient(
     unseen = tuple((a - 1 - r) % s for a, r, s in zip(size, reach, stride, strict=True))
     image_bytes = x.element_size() * weight[0].numel() * groups * grad_z.shape[2:].numel()
     parts = [
-        conv_transpose2d(grad_z[images], weight, None, stride, 0, unseen, groups, dilation)
-        for images, _ in _blocks(len(x), 1, image_bytes)
+        conv_transpose2d(some, weight, None, stride, 0, unseen, groups, dilation)
+        for some in grad_z.split(_block_size(len(x), 1, image_bytes)[0])
     ]
     return crop(torch.cat(parts), around)
 
@@ -422,10 +426,12 @@ def _weight_gradient(
     groups, fan_in = x.shape[1] // weight.shape[1], weight[0].numel()
     image_bytes = x.element_size() * fan_in * groups * grad_z.shape[2:].numel()
     total = torch.zeros_like(weight)
-    for images, _ in _blocks(len(x), 1, image_bytes):
-        patches = windows(pad(x[images], around), tuple(weight.shape[2:]), stride, dilation)
-        columns = patches.permute(0, 1, 4, 5, 2, 3).reshape(len(patches), groups, fan_in, -1)
-        signal = grad_z[images].reshape(len(patches), groups, -1, columns.shape[-1])
+    few, _ = _block_size(len(x), 1, image_bytes)
+    positions = grad_z.shape[2:].numel()
+    for images, signal in zip(x.split(few), grad_z.split(few), strict=True):
+        patches = windows(pad(images, around), tuple(weight.shape[2:]), stride, dilation)
+        columns = patches.permute(0, 1, 4, 5, 2, 3).reshape(-1, groups, fan_in, positions)
+        signal = signal.reshape(-1, groups, len(weight) // groups, positions)
         total = total + (signal @ columns.mT).sum(0).view_as(weight)
     return total
 
