@@ -112,6 +112,37 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch, path, size):
         torch.testing.assert_close(cut, whole, rtol=1e-10, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options", "name"),
+    [
+        ((64, 128, 28, 28), (128, 128, 3, 3), {}, "winograd4"),
+        ((64, 128, 28, 28), (64, 128, 3, 3), {}, "im2col"),
+        ((8, 128, 28, 28), (128, 128, 3, 3), {}, "im2col"),
+        ((64, 128, 28, 28), (128, 128, 3, 3), {"stride": 2}, "im2col"),
+        ((64, 128, 28, 28), (128, 128, 3, 3), {"dilation": 2}, "im2col"),
+        ((64, 256, 28, 28), (256, 128, 3, 3), {"groups": 2}, "im2col"),
+        ((64, 128, 28, 28), (128, 128, 3, 5), {}, "im2col"),
+        ((2, 2, 28, 28), (2, 2, 15, 15), {}, "fft"),
+        ((2, 2, 28, 28), (2, 2, 14, 15), {}, "im2col"),
+        ((2, 2, 28, 28), (2, 2, 15, 15), {"stride": 2}, "im2col"),
+    ],
+)
+def test_auto_takes(monkeypatch, shape, kernel, options, name):
+    taken = []
+    for method in ("im2col", "fft", "winograd4"):
+        record = partial(lambda method, x, *_: taken.append(method) or x, method)
+        monkeypatch.setitem(ops.METHODS, method, record)
+    x, weight = torch.zeros(1).expand(shape), torch.zeros(1).expand(kernel)
+    ops.conv2d(x, weight, **options, method="auto")
+    assert taken == [name]
+
+
+def test_lengths_of_spectra_have_small_factors():
+    smooth = {2**a * 3**b * 5**c for a in range(9) for b in range(6) for c in range(4)}
+    for length in range(1, 250):
+        assert ops._fast_length(length) == min(n for n in smooth if n >= length)
+
+
 class Storages(TorchDispatchMode):
     """The largest storage that any operation returns, in bytes."""
 

@@ -218,11 +218,8 @@ def _conv2d_fft(x: Tensor, weight: Tensor, around: Around, stride: Pair, dilatio
     kernels[:, :, :: dilation[0], :: dilation[1]] = weight
     size = [_fast_length(length) for length in padded.shape[2:]]
     spectra = torch.fft.rfft2(padded, size).reshape(n, groups, group_channels, -1)
-    answers = (
-        torch.fft.rfft2(kernels, size)
-        .conj()
-        .reshape(groups, -1, group_channels, size[0] * (size[1] // 2 + 1))
-    )
+    answers = torch.fft.rfft2(kernels, size).conj()
+    answers = answers.reshape(groups, -1, group_channels, spectra.shape[-1])
     # For each group and frequency a product of matrices, (N, C/groups) by (C/groups, C_out/groups).
     product = spectra.permute(1, 3, 0, 2) @ answers.permute(0, 3, 2, 1)
     product = product.permute(2, 0, 3, 1).reshape(n, out_channels, size[0], -1)
@@ -356,7 +353,7 @@ def _conv2d_auto(x: Tensor, weight: Tensor, around: Around, stride: Pair, dilati
     elif kernel == (3, 3) and (*stride, *dilation) == (1, 1, 1, 1) and channels == x.shape[1]:
         size = [a + sum(more) - 2 for a, more in zip(x.shape[2:], around, strict=True)]
         tiles = len(x) * math.prod(-(-length // 4) for length in size)
-        if min(channels, out_channels) >= 128 and tiles >= 256:
+        if min(channels, out_channels) >= 128 and tiles >= 2048:
             name = "winograd4"
     return METHODS[name](x, weight, around, stride, dilation)
 
