@@ -22,6 +22,8 @@ import pandas as pd
 import pytest
 from grader import notebooks, sandbox, session, text
 
+from clusters import cluster
+
 ROOT = Path(__file__).resolve().parents[1]
 COURSEWORK = ROOT / "coursework"
 ASSIGNMENTS = sorted(path.name for path in (COURSEWORK / "source").iterdir() if path.is_dir())
@@ -557,35 +559,13 @@ def test_a_killed_batch_goes_on_where_it_was(tmp_path):
 @slow
 def test_a_cluster_grades_the_class_and_outlives_one_of_its_workers(tmp_path):
     course = sized_class(tmp_path, 6)
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    address = tmp_path / "scheduler.json"
-    scheduler = subprocess.Popen(
-        ["dask", "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)],
-        env=environment, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    workers = [
-        subprocess.Popen(
-            ["dask", "worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-nanny",
-             "--no-dashboard", "--local-directory", str(tmp_path / f"worker{number}")],
-            env=environment, stderr=subprocess.DEVNULL, start_new_session=True,
-        )
-        for number in range(2)
-    ]  # fmt: skip
-    try:
-        deadline = time.monotonic() + 60
-        while not address.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        where = json.loads(address.read_text())["address"]
-        process = course.start("grade", "--no-feedback", "--scheduler", where)
-        kept = tmp_path / ".results" / "convolution"
-        while len(list(kept.glob("*.json"))) < 2 and time.monotonic() < deadline + 120:
+    with cluster(tmp_path) as running:
+        process = course.start("grade", "--no-feedback", "--scheduler", running.address)
+        kept, deadline = tmp_path / ".results" / "convolution", time.monotonic() + 180
+        while len(list(kept.glob("*.json"))) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.killpg(workers[0].pid, signal.SIGKILL)
+        running.kill(0)
         out, err = process.communicate(timeout=300)
-    finally:
-        for process in (*workers, scheduler):
-            process.kill()
-            process.wait()
     assert "6 of 6 submissions graded" in out, err
     full = points_of(source("convolution"))
     for number in range(6):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import clusters
 from cnnbook import check, sweep
 from cnnbook.sweep import SweepError
 
@@ -254,6 +256,9 @@ BAD_CALLS = [
     ({"seeds": [2**32]}, ValueError, "seeds must be below"),
     ({"seeds": [1, 1]}, ValueError, r"seeds must be distinct, got \[1, 1\]"),
     ({"workers": 0}, ValueError, "workers must be at least 1"),
+    ({"scheduler": 8786}, TypeError, "scheduler must be an address or None, got 8786"),
+    ({"scheduler": "tcp://x:1", "workers": 2}, ValueError, "workers must be left out beside"),
+    ({"scheduler": "nowhere"}, ConnectionError, "scheduler must be a Dask scheduler's address"),
     ({"function": 3}, TypeError, "function must be callable, got 3"),
     (
         {"function": lambda seed, lock=sys.stdout: 0, "workers": 2},
@@ -267,6 +272,52 @@ BAD_CALLS = [
 def test_bad_arguments_are_named(changes, error, message):
     with pytest.raises(error, match=message):
         sweep.run(**{"function": fragile, "grid": {}, "seeds": [0], **changes})
+
+
+def slow_draw(seed, folder, scale=1.0):
+    """Draw after others had time to draw, and leave a trace: which process, which run."""
+    first = torch.rand(()).item()
+    Path(folder, f"{seed}-{scale}-{os.getpid()}").touch()
+    time.sleep(0.2)
+    return {"first": first, "second": scale * torch.rand(()).item(), "python": random.random()}
+
+
+def test_a_cluster_gives_the_same_table_and_outlives_a_worker(tmp_path):
+    grid = {"folder": [str(tmp_path)], "scale": [1.0, 2.0]}
+    alone = sweep.run(slow_draw, grid, SEEDS).drop(columns="seconds")
+    found = []
+    with clusters.cluster(tmp_path, threads=2) as running:
+        log = tmp_path / "log.jsonl"
+        kill = threading.Thread(target=kill_one, args=(running, log))
+        kill.start()
+        for _ in range(2):
+            table = sweep.run(slow_draw, grid, SEEDS, path=log, scheduler=running.address)
+            found.append(table.drop(columns="seconds"))
+        kill.join()
+    for table in found:
+        pd.testing.assert_frame_equal(table, alone)
+    assert len(log.read_text().splitlines()) == len(alone)  # none twice
+    runs = [path.name.split("-") for path in tmp_path.glob("*-*-*")]
+    assert len({process for *_, process in runs}) == 3  # this process and two workers
+
+
+def kill_one(running, log):
+    """Kill the first worker when some runs are finished."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (log.exists() and log.read_text().count("\n") >= 4):
+        time.sleep(0.01)
+    running.kill(0)
+
+
+def test_a_cluster_reports_failures_and_refuses_other_versions(tmp_path, monkeypatch):
+    with clusters.cluster(tmp_path, nanny=True) as running:
+        table = sweep.run(fragile, {"mode": ["ok", "raise"]}, [1], scheduler=running.address)
+        assert table["error"].tolist()[1] == "ValueError: no luck"
+        table = sweep.run(lambda seed: os._exit(7), {}, [1], scheduler=running.address)
+        assert table["error"].str.contains(r"the process died twice, exit code {EXIT\(7\)}").all()
+        monkeypatch.setattr(torch, "__version__", "1.0")
+        with pytest.raises(SweepError, match=r"has torch 2\..* but here is torch 1\.0, numpy"):
+            sweep.run(draw, {}, SEEDS, scheduler=running.address)
 
 
 def test_chosen_points_with_chosen_seeds():

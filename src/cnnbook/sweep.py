@@ -18,11 +18,13 @@ import inspect
 import itertools
 import json
 import math
+import multiprocessing
 import os
 import random
 import re
 import signal
 import textwrap
+import threading
 import time
 import warnings
 from collections import deque
@@ -108,6 +110,7 @@ def run(
     version: str | None = None,
     progress: bool = False,
     retry_failed: bool = True,
+    scheduler: str | None = None,
 ) -> pd.DataFrame:
     """Call ``function(seed=..., **point)`` at every point of a grid with every seed.
 
@@ -118,6 +121,11 @@ def run(
 
     A call that raises is a row with its ``error``. So is one whose process dies (killed for its
     memory, say), after a second try alone in a process; with one worker it takes this process down.
+
+    With ``scheduler``, runs go to the workers of a Dask cluster, each of which makes one at a time,
+    in a process of its own, however many threads it has; it must have the same versions of PyTorch
+    and NumPy. Runs of a worker that dies go to another. One that has cost more workers than the
+    cluster allows is a row with its ``error``.
 
     With ``path``, each finished run is at once appended to that file, as one line of JSON, and
     runs found there are not repeated. The lines count for one version of PyTorch and NumPy and one
@@ -138,6 +146,8 @@ def run(
         version: Stands for the source of ``function`` in the log.
         progress: Show a bar on standard error, if that is a terminal.
         retry_failed: Run again what failed according to the log.
+        scheduler: Address of a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, to run there;
+            ``cnnbook`` is installed on its workers, and ``distributed`` here.
 
     Returns:
         The table of the module's docstring, ordered by grid point, then seed, whatever the order
@@ -146,9 +156,11 @@ def run(
     Raises:
         TypeError: If an argument has the wrong type, or ``function`` cannot be pickled.
         ValueError: If the grid or the seeds are empty, repeat themselves, have other values than
-            finite or infinite scalars, or use a reserved name; or if ``path`` is given without
-            ``version`` and the source of ``function`` cannot be told.
-        SweepError: If the log is damaged or no log.
+            finite or infinite scalars, or use a reserved name; if ``path`` is given without
+            ``version`` and the source of ``function`` cannot be told; or if ``workers`` is given
+            beside ``scheduler``.
+        SweepError: If the log is damaged or no log, or a worker of the cluster has other versions.
+        ConnectionError: If no scheduler answers.
         Interrupted: On Ctrl-C; it is a KeyboardInterrupt that carries the finished runs.
     """
     tasks = list(itertools.product(_tables.as_points(grid), _tables.as_seeds(seeds)))
@@ -160,9 +172,10 @@ def run(
             if key in log.done and not (retry_failed and log.done[key].error):
                 outcomes[number] = log.done[key]
     left = [number for number in range(len(tasks)) if number not in outcomes]
+    stream = run_tasks(function, [tasks[n] for n in left], workers, scheduler)
     bar = tqdm(total=len(tasks), initial=len(outcomes), disable=None if progress else True)
     try:
-        with bar, closing(run_tasks(function, [tasks[n] for n in left], workers)) as stream:
+        with bar, closing(stream):
             for index, outcome in stream:
                 outcomes[left[index]] = outcome
                 if log:
@@ -174,7 +187,10 @@ def run(
 
 
 def run_tasks(
-    function: Callable[..., object], tasks: Sequence[Task], workers: int = 1
+    function: Callable[..., object],
+    tasks: Sequence[Task],
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> Iterator[tuple[int, Outcome]]:
     """Run ``function`` at chosen points with chosen seeds, as ``run`` does.
 
@@ -182,16 +198,25 @@ def run_tasks(
         function: As for ``run``.
         tasks: Pairs of point and seed.
         workers: As for ``run``.
+        scheduler: As for ``run``.
 
     Returns:
         The place of each task among ``tasks``, and its outcome, as they are finished.
 
     Raises:
         TypeError: If an argument has the wrong type, or ``function`` cannot be pickled.
-        ValueError: If ``workers`` is below 1.
+        ValueError: If ``workers`` is below 1, or given beside ``scheduler``.
+        SweepError: If a worker of the cluster has other versions of PyTorch or NumPy.
+        ConnectionError: If no scheduler answers.
     """
     workers = as_int("workers", workers, 1)
     check_callable("function", function)
+    if scheduler is not None:
+        if not isinstance(scheduler, str):
+            raise TypeError(f"scheduler must be an address or None, got {scheduler!r}")
+        if workers > 1:
+            raise ValueError(f"workers must be left out beside scheduler, got {workers}")
+        return _on_cluster(function, tasks, scheduler)
     if workers > 1 and tasks:
         return _in_processes(function, tasks, workers)
     return _in_this_process(function, tasks)
@@ -332,6 +357,13 @@ def _execute_pickled(pickled: bytes, point: Mapping[str, Scalar], seed: int) -> 
     return _execute(lambda **arguments: cloudpickle.loads(pickled)(**arguments), point, seed)
 
 
+def _pickled(function: Callable[..., object]) -> bytes:
+    try:
+        return cloudpickle.dumps(function)
+    except Exception as error:
+        raise TypeError(f"function must be picklable for several workers: {error}") from error
+
+
 def _in_this_process(
     function: Callable[..., object], tasks: Sequence[Task]
 ) -> Iterator[tuple[int, Outcome]]:
@@ -359,10 +391,7 @@ def _in_processes(
     function: Callable[..., object], tasks: Sequence[Task], workers: int
 ) -> Iterator[tuple[int, Outcome]]:
     """Run tasks as processes become free; when one dies, try what was under way one by one."""
-    try:
-        pickled = cloudpickle.dumps(function)
-    except Exception as error:
-        raise TypeError(f"function must be picklable for several workers: {error}") from error
+    pickled = _pickled(function)
     waiting = deque(range(len(tasks)))
     running: dict[Any, int] = {}
     pool = _pool(workers)
@@ -399,6 +428,54 @@ def _alone(pool: ProcessPoolExecutor, pickled: bytes, task: Task) -> Outcome:
         codes = "".join(re.findall(r"\{.*\}", str(error)))
         message = f"{type(error).__name__}: the process died twice, exit code {codes}"
         return Outcome([], message, round(time.perf_counter() - start, 4))
+
+
+def _on_cluster(
+    function: Callable[..., object], tasks: Sequence[Task], scheduler: str
+) -> Iterator[tuple[int, Outcome]]:
+    """Run tasks on a Dask cluster, which gives those of a worker that dies to another."""
+    from distributed import Client, as_completed
+
+    pickled, versions = _pickled(function), _versions()
+
+    def remote(point: Mapping[str, Scalar], seed: int) -> Outcome | str:
+        # Defined in here, it travels by value: the scheduler need not have this package.
+        from cnnbook import sweep
+
+        found = sweep._versions()
+        return found if found != versions else sweep._execute_beside_dask(pickled, point, seed)
+
+    try:
+        client = Client(scheduler, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"scheduler must be a Dask scheduler's address: {error}") from error
+    with client:
+        futures = {client.submit(remote, *task, pure=False): n for n, task in enumerate(tasks)}
+        try:
+            for future in as_completed(list(futures), loop=client.loop):
+                index, error = futures.pop(future), future.exception()
+                found = future.result() if error is None else None
+                if isinstance(found, str):
+                    raise SweepError(f"a worker of {scheduler} has {found}, but here is {versions}")
+                died = " ".join(f"{type(error).__name__}: {error}".split())
+                yield index, found or Outcome([], died, 0.0)
+                future.release()
+        finally:
+            client.cancel(list(futures))
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def _execute_beside_dask(pickled: bytes, point: Mapping[str, Scalar], seed: int) -> Outcome:
+    """Run a task on a Dask worker, in a process of its own: Dask draws random numbers, too."""
+    with _ONE_AT_A_TIME:
+        # A worker with a nanny counts as a daemon, which may start no processes otherwise.
+        multiprocessing.current_process()._config["daemon"] = False
+        try:
+            return _pool(1).submit(_execute_pickled, pickled, point, seed).result()
+        except BrokenProcessPool:
+            return _alone(_pool(1), pickled, (point, seed))
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -461,9 +538,13 @@ def _key(task: Task) -> str:
     return json.dumps(task, sort_keys=True)
 
 
+def _versions() -> str:
+    return f"torch {torch.__version__}, numpy {np.__version__}"
+
+
 def _code(function: Callable[..., object], version: str | None) -> str:
     """Return a hash of a function's version, or source and constants, and what it runs on."""
-    versions = f"torch {torch.__version__}, numpy {np.__version__}"
+    versions = _versions()
     if version is not None:
         return sha256(version, versions)
     constants: dict[str, object] = {}
