@@ -14,6 +14,7 @@ what the function returned  one number, truth value or text each
 """
 
 import functools
+import importlib
 import inspect
 import itertools
 import json
@@ -440,8 +441,7 @@ def _on_cluster(
 
     def remote(point: Mapping[str, Scalar], seed: int) -> Outcome | str:
         # Defined in here, it travels by value: the scheduler need not have this package.
-        from cnnbook import sweep
-
+        sweep = importlib.import_module("cnnbook.sweep")
         found = sweep._versions()
         return found if found != versions else sweep._execute_beside_dask(pickled, point, seed)
 
