@@ -18,7 +18,11 @@ class Cluster:
         address: The scheduler's.
     """
 
-    def __init__(self, folder: Path, workers: int, threads: int, nanny: bool) -> None:
+    def __init__(
+        self, folder: Path, workers: int, threads: int, nanny: bool, environment: dict[str, str]
+    ) -> None:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment = os.environ | {"PATH": path} | environment
         self.file = folder / "scheduler.json"
         self.processes: list[subprocess.Popen] = []
         self._start("scheduler", "--port", "0")
@@ -29,9 +33,8 @@ class Cluster:
 
     def _start(self, *arguments: str) -> None:
         command = ["dask", *arguments, "--scheduler-file", str(self.file), "--no-dashboard"]
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         process = subprocess.Popen(
-            command, env=os.environ | {"PATH": path}, stderr=subprocess.DEVNULL,
+            command, env=self.environment, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
         self.processes.append(process)
@@ -50,10 +53,10 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    folder: Path, workers: int = 2, threads: int = 1, nanny: bool = False
+    folder: Path, workers: int = 2, threads: int = 1, nanny: bool = False, **environment: str
 ) -> Iterator[Cluster]:
     """Run a cluster for as long as a block takes."""
-    started = Cluster(folder, workers, threads, nanny)
+    started = Cluster(folder, workers, threads, nanny, environment)
     try:
         yield started
     finally:

@@ -320,6 +320,30 @@ def test_a_cluster_reports_failures_and_refuses_other_versions(tmp_path, monkeyp
             sweep.run(draw, {}, SEEDS, scheduler=running.address)
 
 
+def kill_the_worker(seed):
+    if seed == 1:
+        os.kill(os.getppid(), signal.SIGKILL)
+    return {"value": seed}
+
+
+def test_a_run_that_costs_too_many_workers_is_a_row(tmp_path):
+    allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    with clusters.cluster(tmp_path, **allowed) as running:
+        table = sweep.run(kill_the_worker, {}, [1, 2], scheduler=running.address)
+    assert table["error"].str.startswith("KilledWorker: ").tolist()[0]
+
+
+def test_a_cluster_without_the_library_is_no_table_of_errors(tmp_path):
+    package = tmp_path / "broken" / "cnnbook"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('not here')")
+    with clusters.cluster(tmp_path, workers=1, PYTHONPATH=str(package.parent)) as running:
+        log = tmp_path / "log.jsonl"
+        with pytest.raises(SweepError, match=r"cannot run: ImportError\('not here'\)"):
+            sweep.run(draw, {}, [1, 2], path=log, scheduler=running.address)
+        assert not log.exists()
+
+
 def test_chosen_points_with_chosen_seeds():
     tasks = [({"scale": 2.0}, 3), ({"scale": 1.0}, 1), ({"scale": 2.0}, 2)]
     table = sweep.run(draw, {"scale": [1.0, 2.0]}, [1, 2, 3])

@@ -373,11 +373,22 @@ class _Convolution(torch.autograd.Function):
     """A convolution by one of the methods; its backward pass consists of convolutions, too."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, *options: Any) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.options = options
+    def forward(x: Tensor, weight: Tensor, *options: Any) -> Tensor:
         *how, method = options
         return METHODS[method](x, weight, *how)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, weight, *ctx.options = inputs
+        ctx.save_for_backward(x, weight)
+        ctx.save_for_forward(x, weight)
+
+    @staticmethod
+    def jvp(ctx: Any, x_dot: Tensor | None, weight_dot: Tensor | None, *_: None) -> Tensor:
+        x, weight = ctx.saved_tensors
+        parts = [] if x_dot is None else [(x_dot, weight)]
+        parts += [] if weight_dot is None else [(x, weight_dot)]
+        return sum(_Convolution.apply(*part, *ctx.options) for part in parts)
 
     @staticmethod
     def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
@@ -462,9 +473,9 @@ def conv2d(
             not depend on the size of the kernel; ``"winograd2"`` and ``"winograd4"``, tiles of
             2 × 2 and 4 × 4 outputs, for kernels of 3 × 3 with stride and dilation 1, and
             ``"winograd"``, whichever of the two multiplies less; ``"auto"``, the fastest, as a
-            rule. All but the loops work in memory of a few MB (FFT: in that of the spectra). In
-            float32 all round about alike but ``"winograd4"``, whose errors are some five times as
-            large.
+            rule. Patches and tiles are in memory a few MB at a time; spectra, and the kernels that
+            Winograd's methods transform, are there as a whole. In float32 all round about alike
+            but ``"winograd4"``, whose errors are some five times as large.
 
     Returns:
         Pre-activations (N, C_out, H_out, W_out).

@@ -160,7 +160,8 @@ def run(
             finite or infinite scalars, or use a reserved name; if ``path`` is given without
             ``version`` and the source of ``function`` cannot be told; or if ``workers`` is given
             beside ``scheduler``.
-        SweepError: If the log is damaged or no log, or a worker of the cluster has other versions.
+        SweepError: If the log is damaged or no log, or a worker of the cluster lacks ``cnnbook`` or
+            has other versions.
         ConnectionError: If no scheduler answers.
         Interrupted: On Ctrl-C; it is a KeyboardInterrupt that carries the finished runs.
     """
@@ -207,7 +208,8 @@ def run_tasks(
     Raises:
         TypeError: If an argument has the wrong type, or ``function`` cannot be pickled.
         ValueError: If ``workers`` is below 1, or given beside ``scheduler``.
-        SweepError: If a worker of the cluster has other versions of PyTorch or NumPy.
+        SweepError: If a worker of the cluster lacks ``cnnbook`` or has other versions of PyTorch or
+            NumPy.
         ConnectionError: If no scheduler answers.
     """
     workers = as_int("workers", workers, 1)
@@ -435,12 +437,13 @@ def _on_cluster(
     function: Callable[..., object], tasks: Sequence[Task], scheduler: str
 ) -> Iterator[tuple[int, Outcome]]:
     """Run tasks on a Dask cluster, which gives those of a worker that dies to another."""
-    from distributed import Client, as_completed
+    from distributed import Client, KilledWorker, as_completed
 
     pickled, versions = _pickled(function), _versions()
 
-    def remote(point: Mapping[str, Scalar], seed: int) -> Outcome | str:
-        # Defined in here, it travels by value: the scheduler need not have this package.
+    def remote(point: Any, seed: int) -> Any:
+        # Defined in here, with types of no package, it travels by value: then the scheduler need
+        # not have this one.
         sweep = importlib.import_module("cnnbook.sweep")
         found = sweep._versions()
         return found if found != versions else sweep._execute_beside_dask(pickled, point, seed)
@@ -454,11 +457,15 @@ def _on_cluster(
         try:
             for future in as_completed(list(futures), loop=client.loop):
                 index, error = futures.pop(future), future.exception()
-                found = future.result() if error is None else None
+                if isinstance(error, KilledWorker):
+                    found = Outcome([], " ".join(f"KilledWorker: {error}".split()), 0.0)
+                elif error is not None:
+                    raise SweepError(f"a worker of {scheduler} cannot run: {error!r}") from error
+                else:
+                    found = future.result()
                 if isinstance(found, str):
                     raise SweepError(f"a worker of {scheduler} has {found}, but here is {versions}")
-                died = " ".join(f"{type(error).__name__}: {error}".split())
-                yield index, found or Outcome([], died, 0.0)
+                yield index, found
                 future.release()
         finally:
             client.cancel(list(futures))
