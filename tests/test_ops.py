@@ -110,6 +110,29 @@ def test_functional_derivatives_agree_with_pytorch(method):
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize(
+    ("method", "stride"),
+    [("im2col", 1), ("im2col", 2), ("fft", 1), ("fft", 2), ("winograd4", 1)],
+)
+@pytest.mark.parametrize("in_dims", [(0, None), (None, 1), (2, 0)])
+def test_vmap_agrees_with_a_loop(method, stride, in_dims):
+    convolve = partial(ops.conv2d, stride=stride, padding=1, method=method)
+    many = [strategies.seeded(0, 5, 2, 4, 6, 7), strategies.seeded(1, 5, 3, 4, 3, 3)]
+    given = [m[0] if at is None else m.movedim(0, at) for m, at in zip(many, in_dims, strict=True)]
+    gradients = torch.func.grad(lambda x, w: convolve(x, w).square().sum(), (0, 1))
+    for function in (convolve, gradients):
+        found = torch.func.vmap(function, in_dims)(*given)
+        alone = [
+            function(*(m[0 if at is None else k] for m, at in zip(many, in_dims, strict=True)))
+            for k in range(5)
+        ]
+        if function is convolve:
+            torch.testing.assert_close(found, torch.stack(alone), **TOLERANCE)
+        else:
+            for ours, theirs in zip(found, zip(*alone, strict=True), strict=True):
+                torch.testing.assert_close(ours, torch.stack(theirs), **TOLERANCE)
+
+
 @pytest.mark.parametrize("method", sorted(set(ops.METHODS) - {"loops"}))
 def test_gradients_can_be_differentiated_again(method):
     x, weight = strategies.seeded(0, 2, 2, 5, 6), strategies.seeded(1, 4, 1, 3, 3)

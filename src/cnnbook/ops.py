@@ -399,6 +399,19 @@ class _Convolution(torch.autograd.Function):
             grads[1] = _weight_gradient(*given, *ctx.options[:3])
         return *grads, *(None for _ in ctx.options)
 
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], x: Tensor, weight: Tensor, *options: Any
+    ) -> tuple[Tensor, int]:
+        size = info.batch_size
+        xs = [x] * size if in_dims[0] is None else x.unbind(in_dims[0])
+        if in_dims[1] is None:  # the same kernels for all: more images
+            z = _Convolution.apply(torch.cat(xs), weight, *options)
+            return z.unflatten(0, (size, len(xs[0]))), 0
+        weights = weight.unbind(in_dims[1])
+        pairs = zip(xs, weights, strict=True)
+        return torch.stack([_Convolution.apply(*pair, *options) for pair in pairs]), 0
+
 
 def _input_gradient(
     grad_z: Tensor,
