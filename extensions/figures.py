@@ -7,11 +7,13 @@ on white, and what lies between white and a colour goes between the ground and t
 """
 
 import base64
+import functools
 import gc
 import hashlib
 import io
 import os
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,6 @@ from docutils import nodes
 from matplotlib.colors import to_rgb
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-
-from cnnbook.plots import COLORS
 
 Found = tuple[bytes, list[list[float]]]  # a PNG, and where its pictures are
 
@@ -69,6 +69,8 @@ def darken(rgb: np.ndarray) -> np.ndarray:
     direction becomes the mean of the partners' directions, weighted by nearness. The distance, as a
     share of the full colour's, is raised to a power under one: on dark, faint tints drown.
     """
+    from cnnbook.plots import COLORS  # with PyTorch, which a build that changes no figure can spare
+
     white, ground = np.array([1.0, 0, 0]), to_lab(np.array(to_rgb(GROUND)))
     colors = to_lab(np.array([to_rgb(color) for color in COLORS])) - white
     partners = to_lab(np.array([to_rgb(color) for color in PARTNERS])) - ground
@@ -118,11 +120,24 @@ def images_of_cells(cells: list[Any]) -> dict[str, Found]:
     return found
 
 
+@functools.cache
+def recipe() -> bytes:
+    """Return what a twin depends on besides its figure: the code that makes it, and the colours."""
+    library = find_spec("cnnbook")
+    plots = Path(library.origin).with_name("plots.py")
+    return Path(__file__).read_bytes() + plots.read_bytes()
+
+
 def pair(app: Sphinx, uri: str, known: Found, **attributes: Any) -> list[figure_image]:
     """Return an image of a notebook, whose file is at ``uri``, and its twin, whose file is made."""
     png, pictures = known
-    dark = uri.removesuffix(".png") + "-dark.png"
-    (Path(app.srcdir) / dark.lstrip("/")).write_bytes(twin(png, pictures))
+    key = hashlib.sha256(png + repr(pictures).encode() + recipe()).hexdigest()[:16]
+    dark = uri.removesuffix(".png") + f"-{key}-dark.png"
+    file = Path(app.srcdir) / dark.lstrip("/")
+    if not file.exists():
+        made = file.with_suffix(f".{os.getpid()}")  # a build that is broken off leaves no half
+        made.write_bytes(twin(png, pictures))
+        made.replace(file)
     attributes["size"] = struct.unpack(">II", png[16:24])
     classes = attributes.pop("classes", [])
     # Classes of our own: behind its only-light and only-dark the theme hides the caption, too.

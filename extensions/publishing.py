@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import matplotlib.image
+from docutils import nodes
 from guide import chapters
 from matplotlib.figure import Figure
 from sphinx.application import Sphinx
@@ -142,6 +143,16 @@ def draw_card(app: Sphinx) -> None:
     figure.savefig(Path(app.outdir) / CARD, dpi=100, bbox_inches=None)
 
 
+def let_go(_app: Sphinx, doctree: nodes.document) -> None:
+    """Let every part of a page belong to that page.
+
+    What MyST leaves to reStructuredText, such as the pages of the library, belongs to a document of
+    its own otherwise, which holds all that Sphinx knows: 8 MB a page, to be read at each build.
+    """
+    for node in doctree.findall():
+        node.document = doctree
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Write what needs all pages."""
     if error or app.builder.name != "html":
@@ -158,5 +169,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     if os.environ.get("BOOK_URL") or app.config.html_baseurl:  # without one, it warns
         app.setup_extension("sphinx_sitemap")
     app.connect("config-inited", read_settings, priority=400)
+    app.connect("doctree-read", let_go, priority=900)
     app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import re
 import sys
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_pictures_keep_their_colours_and_the_rest_does_not():
     ground = pytest.approx(to_rgb(figures.GROUND), abs=0.01)
     assert dark[2, 2] == pytest.approx([0, 0, 0]) and dark[8, 0] == pytest.approx([1, 1, 1])
     assert dark[2, 8] == ground and dark[2, 15] == ground
+
+
+def test_a_twin_is_made_again_when_its_figure_or_its_pictures_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "twin", lambda png, pictures: made.append(pictures) or b"dark")
+    made, app = [], SimpleNamespace(srcdir=tmp_path)
+    image = png(np.zeros((2, 2, 4), dtype=np.uint8))
+    for found in [(image, []), (image, []), (image, [[0, 0, 1, 1]]), (image + b"more", [])]:
+        light, dark = figures.pair(app, "/one.png", found)
+        assert light["uri"] == "/one.png" and (tmp_path / dark["uri"][1:]).read_bytes() == b"dark"
+    assert made == [[], [[0, 0, 1, 1]], []]
+    assert len([*tmp_path.iterdir()]) == 3
 
 
 def noted(path: Path) -> list[bool]:
@@ -286,6 +298,17 @@ def test_the_preview_has_the_size_that_sites_ask_for(tmp_path):
 
 
 # Terms -------------------------------------------------------------------------------------------
+
+
+def test_no_part_of_a_page_belongs_to_another_document():
+    tree, other = nodes.document("", ""), nodes.document("", "")
+    other.settings = bytes(10**6)
+    tree += nodes.paragraph("", "", nodes.Text("words"))
+    for node in tree[0].findall():
+        node.document = other
+    assert len(pickle.dumps(tree)) > 10**6
+    publishing.let_go(SimpleNamespace(), tree)
+    assert len(pickle.dumps(tree)) < 10**4
 
 
 def test_a_term_is_noted_with_the_last_link_of_its_definition():

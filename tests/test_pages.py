@@ -558,3 +558,12 @@ def test_the_print_form_has_every_page_and_its_figures(browser: Any) -> None:
     assert len(figures) > 100 and figures_are_whole(Visit("print", figures=figures)) == []
     assert formulas > 1000 and unset == []
     assert seen.errors == []
+
+
+# What the next build reads -----------------------------------------------------------------------
+
+
+def test_a_page_as_sphinx_keeps_it_is_small() -> None:
+    kept = [*(pages_folder().parent / ".doctrees").rglob("*.doctree")]
+    assert len(kept) >= len(PAGES)
+    assert max(path.stat().st_size for path in kept) < 10**6
