@@ -50,6 +50,19 @@ def test_environment_names_versions_and_threads():
     assert report.notna().all()
 
 
+def test_the_device_is_kept_until_it_is_taken_back():
+    assert repro.device() is None
+    try:
+        repro.use_device("cpu")
+        assert repro.device() == torch.device("cpu")
+        with pytest.raises(ValueError, match="device must be a device of this machine"):
+            repro.use_device("tpu")
+        assert repro.device() == torch.device("cpu")
+    finally:
+        repro.use_device(None)
+    assert repro.device() is None
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -57,6 +70,7 @@ def test_environment_names_versions_and_threads():
         (lambda: repro.seed_all(-1), ValueError, "seed must be at least 0, got -1"),
         (lambda: repro.seed_all(2**32), ValueError, "seed must be below"),
         (lambda: repro.generator(-1), ValueError, "seed must be at least 0"),
+        (lambda: repro.use_device(1), TypeError, "device must be a device such as 'cuda', got 1"),
         (lambda: repro.use_threads(0), ValueError, "count must be at least 1, got 0"),
     ],
 )

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clusters
-from cnnbook import check, sweep
+from cnnbook import check, repro, sweep
 from cnnbook.sweep import SweepError
 
 # Processes need not import this file, which takes them seconds.
@@ -217,8 +217,25 @@ def test_results_that_fit_no_table(result, error):
     assert table["error"][0].startswith(error), table["error"][0]
 
 
+def trained_on(seed):
+    return {"device": str(repro.device())}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_device_holds_in_every_process_and_for_one_log(tmp_path, workers):
+    path = tmp_path / "log.jsonl"
+    try:
+        for device in ("cpu", None, "cpu"):
+            repro.use_device(device)
+            table = sweep.run(trained_on, {}, [0, 1], workers=workers, path=path)
+            assert set(table["device"]) == {str(device)}
+    finally:
+        repro.use_device(None)
+    assert len(path.read_text().splitlines()) == 4  # the third sweep found what the first wrote
+
+
 def test_the_workers_function_in_this_process():
-    pickled = cloudpickle.dumps(fragile)
+    pickled = sweep._pickled(fragile)
     threads = torch.get_num_threads()
     with sweep._state_kept():
         assert sweep._execute_pickled(pickled, {"mode": "ok"}, 2).rows == [{"value": 2.0}]

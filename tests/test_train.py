@@ -1,5 +1,6 @@
 """``train``: bit for bit the loop written by hand, honest when it diverges, whole after a kill."""
 
+import copy
 import inspect
 import math
 import os
@@ -33,8 +34,8 @@ from torch.optim.lr_scheduler import (
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
-from cnnbook import data, train
-from cnnbook.train import CheckpointError, evaluate, fit
+from cnnbook import data, repro, train
+from cnnbook.train import CheckpointError, evaluate, fit, fit_stacked
 
 N, INPUTS, CLASSES = 50, 6, 3
 
@@ -44,6 +45,10 @@ def _pair(seed=0, n=N):
     x = torch.randn(n, INPUTS, generator=generator)
     teacher = torch.randn(INPUTS, CLASSES, generator=generator)
     return x, (x @ teacher).argmax(dim=1)
+
+
+X, Y = _pair()
+BATCHES = [(X, Y)]
 
 
 def _net(dropout=0.0, norm=False):
@@ -821,10 +826,169 @@ def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     assert not any(tmp_path.iterdir())
 
 
-# --- arguments ------------------------------------------------------------------------------------
+# --- devices and stacks ---------------------------------------------------------------------------
 
-X, Y = _pair()
-BATCHES = [(X, Y)]
+
+class Traveller(nn.Linear):
+    """A layer that notes where it is sent."""
+
+    def __init__(self):
+        super().__init__(INPUTS, CLASSES)
+        self.sent = []
+
+    def to(self, place):
+        self.sent.append(str(place))
+        return self
+
+
+def test_a_network_goes_to_the_device_and_comes_back_whatever_happens(monkeypatch):
+    monkeypatch.setattr(train, "as_device", lambda name, value: torch.device("cpu", 3))
+    model = Traveller()
+    fit(model, (X, Y), epochs=1, **SGD, device="cuda")
+    assert model.sent == ["cpu:3", "cpu"]
+    model = Traveller()
+    with pytest.raises(ZeroDivisionError):
+        fit(model, (X, Y), epochs=1, **SGD, device="cuda", on_step=lambda step: 1 / 0)
+    assert model.sent == ["cpu:3", "cpu"]
+    model = Traveller()
+    monkeypatch.setattr(repro, "_device", torch.device("cpu", 2))
+    fit(model, (X, Y), epochs=1, **SGD)
+    assert model.sent == ["cpu:2", "cpu"]
+
+
+def test_networks_on_two_devices_are_refused():
+    model = nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 3, device="meta"))
+    with pytest.raises(ValueError, match="one device that holds numbers, got cpu, meta"):
+        fit(model, (X, Y), epochs=1, **SGD)
+
+
+def _stack(count=3, norm=False):
+    models = []
+    for seed in range(count):
+        torch.manual_seed(seed)
+        parts = [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 3)]
+        if norm:
+            parts.insert(1, nn.BatchNorm2d(4))
+        models.append(nn.Sequential(*parts).double())
+    return models
+
+
+def _images(n=50):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(n, 1, 8, 8, generator=generator, dtype=torch.float64)
+    return x, (x.mean((1, 2, 3)) * 20).long().clamp(-1, 1) + 1
+
+
+def _agree(alone, stacked, histories, others):
+    for one, other in zip(alone, stacked, strict=True):
+        state = other.state_dict()
+        for name, tensor in one.state_dict().items():
+            torch.testing.assert_close(tensor, state[name], rtol=1e-9, atol=1e-9, equal_nan=True)
+    for one, other in zip(histories, others, strict=True):
+        assert one.reason == other.reason
+        pd.testing.assert_frame_equal(one.steps, other.steps, rtol=1e-9)
+        columns = [name for name in one.epochs if name != "seconds"]
+        pd.testing.assert_frame_equal(one.epochs[columns], other.epochs[columns], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "how"),
+    [
+        ({}, {"epochs": 3, "optimizer": "adam", "lr": 1e-2}),
+        ({"norm": True}, {"epochs": 2, "optimizer": "sgd", "lr": 0.1, "momentum": 0.9}),
+        ({}, {"steps": 5, "optimizer": "sgd", "lr": 0.1, "weight_decay": 0.1, "metrics": ()}),
+        ({}, {"steps": 4, "optimizer": "adam", "lr": 1e-2, "validation": _images(20)}),
+        (
+            {},
+            {
+                "epochs": 1,
+                "optimizer": "adam",
+                "lr": 1e-2,
+                "loss": nn.CrossEntropyLoss(label_smoothing=0.1),
+            },
+        ),
+    ],
+)
+def test_stacked_networks_learn_as_they_would_alone(options, how):
+    alone, stacked = _stack(**options), _stack(**options)
+    for model in stacked:
+        model.eval()
+    histories = [
+        fit(model, _images(), seed=seed, batch_size=16, **how)
+        for seed, model in zip((5, 6, 7), alone, strict=True)
+    ]
+    others = fit_stacked(stacked, _images(), seeds=(5, 6, 7), batch_size=16, **how)
+    _agree(alone, stacked, histories, others)
+    assert all(p.grad is None for model in stacked for p in model.parameters())
+    assert not any(module.training for model in stacked for module in model.modules())
+
+
+@pytest.mark.parametrize("factor", [1e200, 1e154])
+def test_a_network_that_diverges_does_not_hold_up_the_stack(factor):
+    alone, stacked = _stack(), _stack()
+    for models in (alone, stacked):
+        with torch.no_grad():
+            for parameter in models[1].parameters():
+                parameter.mul_(factor)
+    how = {"epochs": 2, "optimizer": "sgd", "lr": 0.1, "batch_size": 16}
+    histories = [fit(model, _images(), seed=n, **how) for n, model in enumerate(alone)]
+    others = fit_stacked(stacked, _images(), seeds=range(3), **how)
+    assert [history.diverged for history in others] == [False, True, False]
+    _agree(alone, stacked, histories, others)
+
+
+def test_a_network_whose_parameters_overflow_is_left_with_them():
+    alone, stacked = _stack(), _stack()
+    how = {"epochs": 3, "optimizer": "sgd", "lr": 1e300, "batch_size": 50, "weight_decay": 1}
+    for models in (alone, stacked):
+        with torch.no_grad():
+            models[1][4].weight.fill_(1e9)  # the step takes 1e309 from it, and that is infinite
+    histories = [fit(model, _images(), seed=n, **how) for n, model in enumerate(alone)]
+    others = fit_stacked(stacked, _images(), seeds=range(3), **how)
+    assert others[1].reason == "parameter not finite after step 1"
+    _agree(alone, stacked, histories, others)
+
+
+def test_a_stack_leaves_the_random_stream_alone_and_dropout_differs_between_networks():
+    models = [_net(dropout=0.5) for _ in range(2)]
+    again = copy.deepcopy(models)
+    before = torch.get_rng_state()
+    how = {"seeds": (1, 1), "steps": 3, "optimizer": "sgd", "lr": 0.1}
+    one, other = fit_stacked(models, (X, Y), **how)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(99)
+    fit_stacked(again, (X, Y), **how)
+    assert all(_same(*pair) for pair in zip(models, again, strict=True))
+    assert one.steps["loss"][0] != other.steps["loss"][0]
+    assert all(module.training for model in models for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"models": nn.Linear(3, 2)}, TypeError, "models must be a sequence of networks"),
+        ({"models": []}, TypeError, "models must be a sequence of networks"),
+        ({"models": [_net(), 3]}, TypeError, "model must be an nn.Module, got int"),
+        ({"models": [_net(), _net(norm=True)]}, ValueError, "model 1 differs from model 0"),
+        ({"models": [_net()] * 2}, ValueError, "parameters of their own, got one twice"),
+        ({"models": [nn.ReLU(), nn.ReLU()]}, ValueError, "must have a parameter to train"),
+        ({"seeds": [1]}, ValueError, "seeds must be as many as models, 2, got 1"),
+        ({"optimizer": torch.optim.SGD}, ValueError, 'optimizer must be "sgd" or "adam"'),
+        ({"train": BATCHES}, ValueError, "train must be in memory"),
+        ({"steps": None}, ValueError, "either epochs or steps"),
+        ({"lr": None}, ValueError, "lr must be given"),
+        ({"train": (X, Y + 9)}, ValueError, "y of train must be classes from 0 to 2"),
+        ({"device": "gpu"}, ValueError, "device must be a device of this machine"),
+    ],
+)
+def test_bad_arguments_of_a_stack_are_named(changed, error, message):
+    given = {"models": [_net(), _net()], "train": (X, Y), "seeds": (0, 1), "steps": 2, **SGD}
+    given |= changed
+    with pytest.raises(error, match=message):
+        fit_stacked(given.pop("models"), given.pop("train"), **given)
+
+
+# --- arguments ------------------------------------------------------------------------------------
 
 
 class Batches:
@@ -841,7 +1005,11 @@ BAD = [
     ({"model": 3}, TypeError, "model must be an nn.Module, got int"),
     ({"model": nn.ReLU()}, ValueError, "model must have a parameter to train"),
     ({"model": nn.LazyLinear(3)}, ValueError, "lazy modules: call it once"),
-    ({"model": nn.Linear(6, 3, device="meta")}, ValueError, "on the CPU, got parameters on meta"),
+    (
+        {"model": nn.Linear(6, 3, device="meta")},
+        ValueError,
+        "one device that holds numbers, got meta",
+    ),
     ({"model": nn.Linear(6, 1)}, ValueError, r"logits .* two classes or more, got \(1, 1\)"),
     ({"model": nn.Unflatten(1, (2, 3))}, ValueError, "model must have a parameter"),
     ({"epochs": None}, ValueError, "either epochs or steps, got epochs=None and steps=None"),
@@ -881,6 +1049,10 @@ BAD = [
     ({"metrics": None}, TypeError, "metrics must be a sequence"),
     ({"metrics": ["f1"]}, ValueError, "among accuracy, macro_f1, roc_auc, got 'f1'"),
     ({"seed": -1}, ValueError, "seed must be at least 0"),
+    ({"device": 0}, TypeError, "device must be a device such as 'cuda', got 0"),
+    ({"device": "gpu"}, ValueError, "device must be a device of this machine, got 'gpu'"),
+    ({"device": "cuda:99"}, ValueError, "device must be a device of this machine, got 'cuda:99'"),
+    ({"device": "meta"}, ValueError, "device must hold numbers, got 'meta'"),
     ({"on_step": 1}, TypeError, "on_step must be callable"),
     ({"checkpoint_every": 2}, ValueError, "checkpoint_every=2 needs a checkpoint"),
     ({"checkpoint_every": 0, "checkpoint": "a"}, ValueError, "checkpoint_every must be at least"),

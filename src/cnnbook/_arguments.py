@@ -91,6 +91,32 @@ def as_choice(name: str, value: object, choices: Mapping[str, _Choice], other: s
     raise error(f"{name} must be {other} or one of {', '.join(choices)}, got {value!r}")
 
 
+def as_device(name: str, value: object) -> torch.device:
+    """Return ``value`` as a device that this machine has.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: Such as ``"cuda"``.
+
+    Raises:
+        TypeError: If it is neither a string nor a device.
+        ValueError: If it names no device, or one that this machine lacks.
+    """
+    if not isinstance(value, str | torch.device):
+        raise TypeError(f"{name} must be a device such as 'cuda', got {value!r}")
+    try:
+        found = torch.device(value)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{name} must be a device of this machine, got {value!r}: {reason}"
+        ) from None
+    if found.type == "meta":
+        raise ValueError(f"{name} must hold numbers, got 'meta'")
+    return found
+
+
 def check_callable(name: str, value: object) -> None:
     """Check that ``value`` can be called.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cnnbook import _files
 
-_FORMAT = "cnnbook.train 1"
+_FORMAT = "cnnbook.train 2"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -28,13 +28,20 @@ class Store:
         path: The file; it need not be there.
         settings: What a run must have in common with one that it resumes, by name.
         parts: What has a ``state_dict`` to keep, by name.
+        device: Where the run is; the state of its generator is kept beside the CPU's.
 
     Raises:
         TypeError: If ``path`` is no path.
         ValueError: If it is a folder, or lies in none.
     """
 
-    def __init__(self, path: object, settings: dict[str, object], parts: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        path: object,
+        settings: dict[str, object],
+        parts: dict[str, Any],
+        device: torch.device,
+    ) -> None:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"checkpoint must be a path or None, got {path!r}")
         self.path = Path(path)
@@ -42,6 +49,7 @@ class Store:
             raise ValueError(f"checkpoint must be a file in a folder that exists, got {path}")
         self.settings = {name: _ADDRESS.sub("", str(value)) for name, value in settings.items()}
         self.parts = parts
+        self.device = device
 
     def save(self, run: dict[str, Any], *, first: bool = False) -> None:
         """Save the parts, the global random state, and what else tells where the run stands.
@@ -57,6 +65,9 @@ class Store:
             "format": _FORMAT,
             "settings": self.settings,
             "random state": torch.get_rng_state(),
+            "random state of the device": (
+                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+            ),
             "run": run,
             **{name: part.state_dict() for name, part in self.parts.items()},
         }
@@ -88,7 +99,7 @@ class Store:
             with zipfile.ZipFile(self.path) as archive:  # PyTorch itself skips the checksums
                 if (member := archive.testzip()) is not None:
                     raise ValueError(f"wrong checksum of {member}")
-            content = torch.load(self.path, weights_only=True)
+            content = torch.load(self.path, weights_only=True, map_location="cpu")
         except Exception as error:
             raise CheckpointError(f"{self.path} is damaged ({error}); {remedy}") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
@@ -106,6 +117,8 @@ class Store:
         for name, part in self.parts.items():
             part.load_state_dict(content[name])
         torch.set_rng_state(content["random state"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(content["random state of the device"], self.device)
         return content["run"]
 
 
@@ -115,7 +128,7 @@ def digest(*values: object) -> str:
     for value in values:
         if isinstance(value, Tensor):
             found.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            found.update(value.detach().contiguous().flatten().view(torch.uint8).numpy())
+            found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         else:
             found.update(str(value).encode())
     return found.hexdigest()[:16]

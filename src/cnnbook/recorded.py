@@ -46,6 +46,7 @@ def record(
     workers: int = 1,
     progress: bool = False,
     fresh: bool = False,
+    scheduler: str | None = None,
 ) -> pd.DataFrame:
     """Run a recipe and write its table and its record beside it, each whole or not at all.
 
@@ -58,6 +59,7 @@ def record(
         workers: Number of processes.
         progress: Show a bar on standard error, if that is a terminal.
         fresh: Run everything again.
+        scheduler: As for ``sweep.run``.
 
     Returns:
         The table.
@@ -65,6 +67,7 @@ def record(
     Raises:
         SweepError: If the recipe cannot be run, or a run fails that is not in its MAY_FAIL; then
             nothing is written, and what succeeded is kept.
+        ConnectionError: If no scheduler answers.
         Interrupted: On Ctrl-C; what is finished is kept.
     """
     file = Path(path)
@@ -75,9 +78,8 @@ def record(
     _files.write(log.with_name(".gitignore"), b"*\n")
     if fresh:
         log.unlink(missing_ok=True)
-    table = sweep.run(
-        recipe, points, seeds, workers=workers, path=log, version=recipe.code, progress=progress
-    )
+    how = {"workers": workers, "scheduler": scheduler, "progress": progress}
+    table = sweep.run(recipe, points, seeds, path=log, version=recipe.code, **how)
     if wrong := _failures(module, table):
         raise SweepError(f"{file}: " + "; ".join(wrong))
     grid: object = points
@@ -85,6 +87,7 @@ def record(
         grid = {name: list(dict.fromkeys(p[name] for p in points)) for name in module.GRID}
     runs = _runs(table)
     text, dtypes = _tables.to_csv(table)
+    device = {"device": str(repro.device())} if repro.device() else {}
     entry = {
         "recipe_sha256": recipe.sha256,
         "table_sha256": _files.sha256(text),
@@ -95,7 +98,7 @@ def record(
         "failed": int(runs["error"].notna().sum()),
         "seconds": round(float(runs["seconds"].sum()), 1),
         "date": datetime.now(UTC).date().isoformat(),
-        "environment": repro.environment().to_dict() | {"torch threads": 1},
+        "environment": repro.environment().to_dict() | {"torch threads": 1} | device,
     }
     _files.write(file.with_suffix(".csv"), text.encode())
     about = json.dumps(entry, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -390,8 +393,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("paths", nargs="+", type=Path, help="recipes, or folders of recipes")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--scheduler", help="address of a Dask scheduler, to run on its workers")
+    parser.add_argument("--device", help="where to train, such as cuda")
     parser.add_argument("--fresh", action="store_true", help="run everything again")
     options = parser.parse_args(arguments)
+    try:
+        repro.use_device(options.device)
+    except ValueError as error:
+        parser.error(str(error))
+    how = {"workers": options.workers, "scheduler": options.scheduler}
     status = 0
     for path in itertools.chain(*map(_recipes_in, options.paths)):
         try:
@@ -399,8 +409,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{path}: up to date", flush=True)
                 continue
             print(f"{path}: running", flush=True)
-            table = record(path, workers=options.workers, progress=True, fresh=options.fresh)
-        except (SweepError, ValueError, TypeError) as error:
+            table = record(path, **how, progress=True, fresh=options.fresh)
+        except (SweepError, ConnectionError, ValueError, TypeError) as error:
             print(f"{path}: not recorded. {error}", file=sys.stderr)
             status = 1
         except Interrupted as stop:

@@ -1,4 +1,4 @@
-"""Reproducibility: seeds, threads, and a report of the machine that ran."""
+"""Reproducibility: seeds, threads, the device, and a report of the machine that ran."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cnnbook._arguments import as_int
+from cnnbook._arguments import as_device, as_int
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pandas", "matplotlib")
 
@@ -54,6 +54,35 @@ def use_threads(count: int = 1) -> None:
         ValueError: If ``count`` is not positive.
     """
     torch.set_num_threads(as_int("count", count, 1))
+
+
+_device: torch.device | None = None
+
+
+def use_device(name: str | torch.device | None) -> None:
+    """Let ``train.fit`` and ``train.fit_stacked`` train on a device, unless told otherwise.
+
+    Everything else stays where it was: networks are drawn on the CPU, so from the same random
+    numbers, and come back after training. Convolutions on a CUDA device then round as float32 does
+    and repeat themselves, at some cost in speed: no TensorFloat-32, no choice between algorithms.
+
+    Args:
+        name: Such as ``"cuda"`` or ``"cuda:1"``; None for wherever the network is.
+
+    Raises:
+        TypeError: If ``name`` is something else.
+        ValueError: If it names no device, or one that this machine lacks.
+    """
+    global _device
+    _device = None if name is None else as_device("device", name)
+    if _device is not None and _device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+
+
+def device() -> torch.device | None:
+    """Return the device that ``use_device`` set, or None."""
+    return _device
 
 
 def environment() -> pd.Series:

@@ -131,8 +131,11 @@ def run(
     With ``path``, each finished run is at once appended to that file, as one line of JSON, and
     runs found there are not repeated. The lines count for one version of PyTorch and NumPy and one
     ``version`` of the function only, by default its source text with the constants it was made
-    with: after a change all is run anew, and the old lines stay in the file. A change in what the
-    function calls goes unseen; then delete the file.
+    with, and for one device: after a change all is run anew, and the old lines stay in the file. A
+    change in what the function calls goes unseen; then delete the file.
+
+    What ``repro.use_device`` set holds in every process, here or on a cluster: networks are then
+    trained on that device.
 
     Args:
         function: Returns its results as a mapping from column to number, truth value, text or
@@ -357,12 +360,17 @@ def _execute(function: Callable[..., object], point: Mapping[str, Scalar], seed:
 
 
 def _execute_pickled(pickled: bytes, point: Mapping[str, Scalar], seed: int) -> Outcome:
-    return _execute(lambda **arguments: cloudpickle.loads(pickled)(**arguments), point, seed)
+    def call(**arguments: Any) -> object:
+        function, device = cloudpickle.loads(pickled)
+        repro.use_device(device)
+        return function(**arguments)
+
+    return _execute(call, point, seed)
 
 
 def _pickled(function: Callable[..., object]) -> bytes:
     try:
-        return cloudpickle.dumps(function)
+        return cloudpickle.dumps((function, repro.device()))
     except Exception as error:
         raise TypeError(f"function must be picklable for several workers: {error}") from error
 
@@ -551,7 +559,7 @@ def _versions() -> str:
 
 def _code(function: Callable[..., object], version: str | None) -> str:
     """Return a hash of a function's version, or source and constants, and what it runs on."""
-    versions = _versions()
+    versions = _versions() + (f", {device}" if (device := repro.device()) else "")
     if version is not None:
         return sha256(version, versions)
     constants: dict[str, object] = {}

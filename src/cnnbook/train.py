@@ -1,4 +1,4 @@
-"""Training: ``fit`` and ``evaluate`` return numbers and tables, and print nothing.
+"""Training: ``fit``, ``fit_stacked`` and ``evaluate`` return numbers and tables, and print nothing.
 
 One step of ``fit`` is: loss → gradient → clipping → L1 penalty → optimiser, which adds
 ``weight_decay`` itself → schedule → ``on_step``. Given the model's state, the data and the
@@ -6,11 +6,13 @@ arguments, all of it is determined (on one machine and version of PyTorch), and 
 stream is neither read nor moved.
 """
 
+import copy
+import itertools
 import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -23,6 +25,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from cnnbook import repro
 from cnnbook._arguments import (
+    as_device,
     as_int,
     as_real,
     check_callable,
@@ -116,8 +119,9 @@ def fit(
     progress: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
+    device: str | torch.device | None = None,
 ) -> History:
-    """Train a network in place, on the CPU.
+    """Train a network in place.
 
     The run ends early, and ``History.reason`` says so, when a batch's loss is NaN or infinite (that
     step makes no update), when ``clip_norm`` meets a gradient norm that is (likewise), or when a
@@ -161,6 +165,9 @@ def fit(
             are told apart by name only. ``on_step`` is not called again for steps in the
             checkpoint. Not for an iterable of batches.
         checkpoint_every: Save after every so many steps also.
+        device: Where to train, such as "cuda". The network and the data go there, and the network
+            comes back at the end, whatever happens. By default what ``repro.use_device`` set, or
+            where the network is. Batches are the same on every device; masks of dropout are not.
 
     Returns:
         The history of the whole run, with what happened before it was resumed.
@@ -172,16 +179,15 @@ def fit(
             the data came as an iterable.
         CheckpointError: If ``checkpoint`` cannot be read, written, or belongs to other settings.
     """
-    parameters = _check_model(model)
+    home = _check_model(model)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise ValueError("model must have a parameter to train, got none")
+    place = _as_device(device, home)
     metrics = _as_metrics(metrics)
     check_callable("loss", loss)
     classify = bool(metrics) or loss is F.cross_entropy
-    if (epochs is None) == (steps is None):
-        raise ValueError(f"give either epochs or steps, got epochs={epochs} and steps={steps}")
-    last_epoch = math.inf if epochs is None else as_int("epochs", epochs, 1)
-    last_step = math.inf if steps is None else as_int("steps", steps, 1)
+    last_epoch, last_step = _as_length(epochs, steps)
     batch_size = as_int("batch_size", batch_size, 1)
     order = repro.generator(seed)
     if on_step is not None:
@@ -190,103 +196,299 @@ def fit(
         checkpoint_every = as_int("checkpoint_every", checkpoint_every, 1)
         if checkpoint is None:
             raise ValueError(f"checkpoint_every={checkpoint_every} needs a checkpoint")
-    trainer = _as_optimizer(optimizer, parameters, lr, momentum, weight_decay)
-    start = [{k: v for k, v in group.items() if k != "params"} for group in trainer.param_groups]
-    update = _Update(
-        parameters,
-        trainer,
-        _as_scheduler(schedule, trainer),
-        None if clip_norm is None else as_real("clip_norm", clip_norm, above=0),
-        None if clip_value is None else as_real("clip_value", clip_value, above=0),
-        as_real("l1", l1, least=0),
-        bool(record_norm),
-    )
     if clip_norm is not None and clip_value is not None:
         raise ValueError(f"give clip_norm or clip_value, got both: {clip_norm} and {clip_value}")
-    dropout_seed = int(torch.randint(2**62, (), generator=order))
-    source = _as_data("train", train, model, classify, again=True)
-    held_out: _Source | None = None
-    if isinstance(validation, int | float):
-        source, held_out = _hold_out(source, validation, order)
-    elif validation is not None:
-        held_out = _as_data("validation", validation, model, classify, again=True)
+    with _moved([model], home, place):
+        trainer = _as_optimizer(optimizer, parameters, lr, momentum, weight_decay)
+        groups = trainer.param_groups
+        start = [{k: v for k, v in group.items() if k != "params"} for group in groups]
+        update = _Update(
+            parameters,
+            trainer,
+            _as_scheduler(schedule, trainer),
+            None if clip_norm is None else as_real("clip_norm", clip_norm, above=0),
+            None if clip_value is None else as_real("clip_value", clip_value, above=0),
+            as_real("l1", l1, least=0),
+            bool(record_norm),
+        )
+        dropout_seed = int(torch.randint(2**62, (), generator=order))
+        source = _as_data("train", train, model, classify, again=True)
+        held_out: _Source | None = None
+        if isinstance(validation, int | float):
+            source, held_out = _hold_out(source, validation, order)
+        elif validation is not None:
+            held_out = _as_data("validation", validation, model, classify, again=True)
 
-    store = None
-    if checkpoint is not None:
-        if not isinstance(source, _Pair):
-            raise ValueError("checkpoint needs train in memory, got an iterable of batches")
-        settings = {
-            "PyTorch": torch.__version__,
-            "model at the start": digest(repr(model), *model.state_dict().values()),
-            "train": digest(*source),
-            "validation": digest(*held_out) if isinstance(held_out, _Pair) else _name(held_out),
-            "epochs": epochs,
-            "steps": steps,
-            "batch_size": batch_size,
-            "optimizer": f"{_name(type(trainer))} {start}",
-            "schedule": f"{_name(schedule)} {update.schedule and update.schedule.state_dict()}",
-            "clip_norm": update.clip_norm,
-            "clip_value": update.clip_value,
-            "l1": update.l1,
-            "record_norm": update.record_norm,
-            "loss": _name(loss),
-            "metrics": metrics,
-            "seed": seed,
-        }
-        parts = {"model": model, "optimizer": trainer, "schedule": update.schedule}
-        store = Store(checkpoint, settings, {k: v for k, v in parts.items() if v is not None})
+        store = None
+        if checkpoint is not None:
+            if not isinstance(source, _Pair):
+                raise ValueError("checkpoint needs train in memory, got an iterable of batches")
+            settings = {
+                "PyTorch": torch.__version__,
+                "model at the start": digest(repr(model), *model.state_dict().values()),
+                "train": digest(*source),
+                "validation": digest(*held_out) if isinstance(held_out, _Pair) else _name(held_out),
+                "epochs": epochs,
+                "steps": steps,
+                "batch_size": batch_size,
+                "optimizer": f"{_name(type(trainer))} {start}",
+                "schedule": f"{_name(schedule)} {update.schedule and update.schedule.state_dict()}",
+                "clip_norm": update.clip_norm,
+                "clip_value": update.clip_value,
+                "l1": update.l1,
+                "record_norm": update.record_norm,
+                "loss": _name(loss),
+                "metrics": metrics,
+                "seed": seed,
+                "device": place.type,
+            }
+            parts = {"model": model, "optimizer": trainer, "schedule": update.schedule}
+            parts = {name: part for name, part in parts.items() if part is not None}
+            store = Store(checkpoint, settings, parts, place)
 
-    with (
-        torch.random.fork_rng(devices=[]),
-        _mode(model, training=True),
-        _bar(progress, source, batch_size, epochs, steps) as bar,
-    ):
-        # A stream of its own: the seed itself may have drawn the weights.
-        torch.default_generator.manual_seed(dropout_seed)
-        run = _Run(order.get_state())
-        if store is not None:
-            if (state := store.resume()) is not None:
-                run = _Run.of(state)
-            bar.update(run.step)
-            run.clock = time.perf_counter()
-            if not run.step:
-                store.save(run.state(), first=True)
-        while not run.reason and run.epoch < last_epoch and (run.batch or run.step < last_step):
-            for x, y in run.rest(source, batch_size, order, model, classify):
-                if run.step >= last_step:
-                    break
-                z = model(x)
-                if classify and not isinstance(source, _Pair):
-                    _check_labels("train", y, z)
-                value = loss(z, y)
-                run.see(value.item(), trainer.param_groups[0]["lr"], z, y, bool(metrics))
-                if run.reason:
-                    break
-                run.norms[-1] = norm = update(value)
-                if clip_norm is not None and not math.isfinite(norm):
-                    run.reason = f"gradient norm {norm} at step {run.step}"
-                    break
-                if on_step is not None:
-                    state = torch.get_rng_state()
-                    on_step(run.step)
-                    torch.set_rng_state(state)
-                    model.train()
-                bar.update()
-                if checkpoint_every and run.step % checkpoint_every == 0:
-                    store.save(run.state())
-            if not run.batch:
-                raise ValueError(f"train must have a batch, got none in epoch {run.epoch + 1}")
-            if not (run.reason or all(bool(p.isfinite().all()) for p in parameters)):
-                run.reason = f"parameter not finite after step {run.step}"
-            found = {}
-            if held_out is not None:
-                found = _evaluate("validation", model, held_out, loss, metrics, classify)
-            run.close(metrics, found, order.get_state())
+        with (
+            _forked(place),
+            _mode(model, training=True),
+            _bar(progress, source, batch_size, epochs, steps) as bar,
+        ):
+            # A stream of its own: the seed itself may have drawn the weights.
+            _seed(place, dropout_seed)
+            run = _Run(order.get_state())
             if store is not None:
-                store.save(run.state())
-    for parameter in parameters:
-        parameter.grad = None
+                if (state := store.resume()) is not None:
+                    run = _Run.of(state)
+                bar.update(run.step)
+                run.clock = time.perf_counter()
+                if not run.step:
+                    store.save(run.state(), first=True)
+            while not run.reason and run.epoch < last_epoch and (run.batch or run.step < last_step):
+                for x, y in run.rest(source, batch_size, order, model, classify):
+                    if run.step >= last_step:
+                        break
+                    z = model(x)
+                    if classify and not isinstance(source, _Pair):
+                        _check_labels("train", y, z)
+                    value = loss(z, y)
+                    run.see(value.item(), trainer.param_groups[0]["lr"], z, y, bool(metrics))
+                    if run.reason:
+                        break
+                    run.norms[-1] = norm = update(value)
+                    if clip_norm is not None and not math.isfinite(norm):
+                        run.reason = f"gradient norm {norm} at step {run.step}"
+                        break
+                    if on_step is not None:
+                        with _forked(place):
+                            on_step(run.step)
+                        model.train()
+                    bar.update()
+                    if checkpoint_every and run.step % checkpoint_every == 0:
+                        store.save(run.state())
+                if not run.batch:
+                    raise ValueError(f"train must have a batch, got none in epoch {run.epoch + 1}")
+                if not (run.reason or _is_finite(model)):
+                    run.reason = f"parameter not finite after step {run.step}"
+                found = {}
+                if held_out is not None:
+                    found = _evaluate("validation", model, held_out, loss, metrics, classify)
+                run.close(metrics, found, order.get_state())
+                if store is not None:
+                    store.save(run.state())
+        for parameter in parameters:
+            parameter.grad = None
     return run.history()
+
+
+def fit_stacked(
+    models: Sequence[nn.Module],
+    train: Split | tuple[Tensor, Tensor],
+    *,
+    seeds: Sequence[int],
+    epochs: int | None = None,
+    steps: int | None = None,
+    batch_size: int = 64,
+    optimizer: str = "adam",
+    lr: float | None = None,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    loss: Loss = F.cross_entropy,
+    metrics: Sequence[str] = ("accuracy",),
+    validation: Data | None = None,
+    device: str | torch.device | None = None,
+) -> list[History]:
+    """Train several networks of one architecture at once, in place.
+
+    Each is trained as ``fit`` would train it with its seed: the same batches, the same numbers but
+    for rounding (and for dropout, whose masks are others). Their parameters are stacked along a new
+    first axis, and one step of all networks is one forward pass, one backward pass and one update
+    of the stacks, by ``torch.func``. A network of a few thousand parameters keeps a GPU waiting for
+    instructions; a stack of a hundred takes about as many instructions as one.
+
+    A network whose run diverges keeps the parameters that ``fit`` would leave it, and the others go
+    on. Each forward pass has all networks' activations in memory.
+
+    Args:
+        models: Networks from x to logits (N, classes): of one class and one architecture, each with
+            parameters of its own.
+        train: A ``Split`` or a pair (x, y) of tensors, as for ``fit``.
+        seeds: One for each network, as for ``fit``.
+        epochs: As for ``fit``.
+        steps: As for ``fit``.
+        batch_size: Examples per step and network, as for ``fit``.
+        optimizer: "sgd" or "adam", which treat every parameter by itself.
+        lr: As for ``fit``.
+        momentum: As for ``fit``.
+        weight_decay: As for ``fit``.
+        loss: As for ``fit``; a function that ``torch.func.vmap`` can map.
+        metrics: As for ``fit``.
+        validation: Data to evaluate at the end of each epoch.
+        device: As for ``fit``.
+
+    Returns:
+        The history of each run, without gradient norms. ``seconds`` are those of all runs.
+
+    Raises:
+        TypeError: If an argument is of a wrong type.
+        ValueError: If an argument is out of range or does not fit another, the networks differ in
+            more than numbers, or labels do not fit their outputs. They have not been trained then.
+
+    Source: the docs of ``torch.func`` (stack_module_state, functional_call, vmap).
+    """
+    home = _check_stack(models)
+    first, place = models[0], _as_device(device, home)
+    orders = [repro.generator(seed) for seed in seeds]
+    if len(orders) != len(models):
+        raise ValueError(f"seeds must be as many as models, {len(models)}, got {len(orders)}")
+    if optimizer not in ("sgd", "adam"):
+        raise ValueError(f'optimizer must be "sgd" or "adam", got {optimizer!r}')
+    metrics, (last_epoch, last_step) = _as_metrics(metrics), _as_length(epochs, steps)
+    check_callable("loss", loss)
+    classify = bool(metrics) or loss is F.cross_entropy
+    batch_size = as_int("batch_size", batch_size, 1)
+    for order in orders:
+        torch.randint(2**62, (), generator=order)  # where fit draws a seed for dropout
+    with _moved(models, home, place):
+        source = _as_data("train", train, first, classify, again=True)
+        if not isinstance(source, _Pair):
+            raise ValueError("train must be in memory, got an iterable of batches")
+        held_out = None
+        if validation is not None:
+            held_out = _as_data("validation", validation, first, classify, again=True)
+        with _forked(place), ExitStack() as modes:
+            for model in models:
+                modes.enter_context(_mode(model, training=True))
+            _seed(place, 0)
+            stack = _Stack(models, optimizer, lr, momentum, weight_decay)
+            runs = [_Run(order.get_state()) for order in orders]
+            for epoch in itertools.count(1):
+                batches = zip(
+                    *(
+                        run.rest(source, batch_size, order, first, classify)
+                        for run, order in zip(runs, orders, strict=True)
+                    ),
+                    strict=True,
+                )
+                for batch in batches:
+                    going = [run.reason is None for run in runs]
+                    if not any(going) or len(runs[going.index(True)].losses) >= last_step:
+                        break
+                    pairs = [torch.stack(tensors) for tensors in zip(*batch, strict=True)]
+                    stack.step(runs, *pairs, loss, bool(metrics))
+                stack.write_back(models)
+                for index, run in enumerate(runs):
+                    if not run.batch:
+                        continue  # it diverged in an epoch before
+                    if run.reason is None and not _is_finite(models[index]):
+                        run.reason = f"parameter not finite after step {run.step}"
+                        stack.freeze(index)
+                    found = {}
+                    if held_out is not None:
+                        found = _evaluate(
+                            "validation", models[index], held_out, loss, metrics, classify
+                        )
+                    run.close(metrics, found, orders[index].get_state())
+                going = [run for run in runs if run.reason is None]
+                if epoch >= last_epoch or not going or going[0].step >= last_step:
+                    break
+    return [run.history() for run in runs]
+
+
+class _Stack:
+    """Parameters and buffers of several networks, along a new first axis, and their optimiser."""
+
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        optimizer: str,
+        lr: float | None,
+        momentum: float,
+        weight_decay: float,
+    ) -> None:
+        self.parameters, self.buffers = torch.func.stack_module_state(list(models))
+        self.all = {**self.parameters, **self.buffers}
+        trainable = [p for p in self.parameters.values() if p.requires_grad]
+        self.optimizer = _as_optimizer(optimizer, trainable, lr, momentum, weight_decay)
+        self.bare = copy.deepcopy(models[0]).to("meta")
+        self.frozen: dict[int, dict[str, Tensor]] = {}
+
+    def step(self, runs: Sequence["_Run"], x: Tensor, y: Tensor, loss: Loss, keep: bool) -> None:
+        """Make a step of all networks, on x and y (networks, N, …), and record it."""
+
+        def one(
+            parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            z = torch.func.functional_call(self.bare, (parameters, buffers), (x,))
+            return loss(z, y), z
+
+        mapped = torch.func.vmap(one, randomness="different")
+        values, z = mapped(self.parameters, self.buffers, x, y)
+        lr = self.optimizer.param_groups[0]["lr"]
+        for index, (run, value) in enumerate(zip(runs, values.tolist(), strict=True)):
+            if run.reason is None:
+                run.see(value, lr, z[index], y[index], keep)
+                if run.reason:
+                    self.freeze(index)
+        self.optimizer.zero_grad()
+        values.sum().backward()  # the gradient of each is that of its own loss
+        self.optimizer.step()
+
+    def freeze(self, index: int) -> None:
+        """Keep the numbers of a network as they are now; its place in the stack is not used."""
+        self.frozen[index] = {name: t[index].detach().clone() for name, t in self.all.items()}
+
+    @torch.no_grad()
+    def write_back(self, models: Sequence[nn.Module]) -> None:
+        """Copy the numbers into the networks."""
+        for index, model in enumerate(models):
+            numbers = self.frozen.get(index)
+            for name, tensor in _state(model):
+                tensor.copy_(self.all[name][index] if numbers is None else numbers[name])
+
+
+def _check_stack(models: object) -> torch.device:
+    """Check that the networks can be stacked; return the device that they are on."""
+    if not isinstance(models, Sequence) or isinstance(models, nn.Module) or not len(models):
+        raise TypeError(f"models must be a sequence of networks, got {type(models).__name__}")
+    homes = [_check_model(model) for model in models]
+    kinds = [
+        (type(m), repr(m), [(n, p.shape, p.dtype, p.requires_grad) for n, p in _state(m)])
+        for m in models
+    ]
+    for index, kind in enumerate(kinds):
+        if kind != kinds[0] or homes[index] != homes[0]:
+            raise ValueError(
+                f"models must have one architecture and one device; model {index} differs from "
+                "model 0"
+            )
+    if not any(parameter.requires_grad for parameter in models[0].parameters()):
+        raise ValueError("models must have a parameter to train, got none")
+    owned = {id(tensor) for model in models for _, tensor in _state(model)}
+    if len(owned) < len(models) * len(kinds[0][2]):
+        raise ValueError("models must each have parameters of their own, got one twice")
+    return homes[0]
+
+
+def _state(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*model.named_parameters(), *model.named_buffers()]
 
 
 def evaluate(
@@ -365,6 +567,7 @@ def _evaluate(
 def _scores(metrics: tuple[str, ...], z: Tensor, y: Tensor) -> dict[str, float]:
     if metrics and not bool(z.isfinite().all()):
         return dict.fromkeys(metrics, math.nan)
+    z, y = z.cpu(), y.cpu()
     return {name: _METRICS[name](z, y) for name in metrics}
 
 
@@ -434,7 +637,8 @@ class _Run:
             return
         x, y = source
         order.set_state(self.order_state)
-        for rows in torch.randperm(len(y), generator=order).split(batch_size)[self.batch :]:
+        rows_of_all = torch.randperm(len(y), generator=order).to(x.device)
+        for rows in rows_of_all.split(batch_size)[self.batch :]:
             yield x.index_select(0, rows), y.index_select(0, rows)
 
     def see(self, loss: float, lr: float | Tensor, z: Tensor, y: Tensor, keep: bool) -> None:
@@ -447,8 +651,8 @@ class _Run:
         self.lrs.append(float(lr))
         self.norms.append(math.nan)
         if keep:
-            self.z.append(z.detach())
-            self.y.append(y)
+            self.z.append(z.detach().cpu())
+            self.y.append(y.cpu())
         if not math.isfinite(loss):
             self.reason = f"loss {loss} at step {self.step}"
 
@@ -552,8 +756,32 @@ def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
 @contextmanager
 def _quiet(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, no gradients, and a random stream that stays where it is."""
-    with torch.random.fork_rng(devices=[]), _mode(model, training=False), torch.no_grad():
+    with _forked(_device_of(model)), _mode(model, training=False), torch.no_grad():
         yield
+
+
+@contextmanager
+def _moved(models: Sequence[nn.Module], home: torch.device, place: torch.device) -> Iterator[None]:
+    """Have networks on another device for a while; their parameters stay the same objects."""
+    try:
+        for model in models:
+            model.to(place)
+        yield
+    finally:
+        for model in models:
+            model.to(home)
+
+
+def _forked(place: torch.device) -> AbstractContextManager[None]:
+    """Put the global generators of the CPU and of ``place`` back at the end."""
+    return torch.random.fork_rng(devices=[place] if place.type == "cuda" else [])
+
+
+def _seed(place: torch.device, seed: int) -> None:
+    torch.default_generator.manual_seed(seed)
+    if place.type == "cuda":
+        with torch.cuda.device(place):
+            torch.cuda.manual_seed(seed)
 
 
 def _bar(
@@ -570,17 +798,42 @@ def _bar(
 # --- arguments ------------------------------------------------------------------------------------
 
 
-def _check_model(model: object) -> list[nn.Parameter]:
-    """Return the trainable parameters."""
+def _check_model(model: object) -> torch.device:
+    """Return the device that the network is on."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module, got {type(model).__name__}")
     parameters = list(model.parameters())
     if any(nn.parameter.is_lazy(parameter) for parameter in parameters):
         raise ValueError("model must know its shapes, got lazy modules: call it once on a batch")
-    devices = {parameter.device.type for parameter in parameters} - {"cpu"}
-    if devices:
-        raise ValueError(f"model must be on the CPU, got parameters on {', '.join(devices)}")
-    return [parameter for parameter in parameters if parameter.requires_grad]
+    devices = {str(tensor.device) for tensor in (*parameters, *model.buffers())}
+    if len(devices) > 1 or "meta" in devices:
+        found = ", ".join(sorted(devices))
+        raise ValueError(f"model must be on one device that holds numbers, got {found}")
+    return _device_of(model)
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _as_device(device: object, home: torch.device) -> torch.device:
+    """Return where to train a network that is at ``home``."""
+    chosen = repro.device() if device is None else as_device("device", device)
+    return chosen or home
+
+
+def _as_length(epochs: int | None, steps: int | None) -> tuple[float, float]:
+    """Return the last epoch and the last step, infinity where there is none."""
+    if (epochs is None) == (steps is None):
+        raise ValueError(f"give either epochs or steps, got epochs={epochs} and steps={steps}")
+    return (
+        math.inf if epochs is None else as_int("epochs", epochs, 1),
+        math.inf if steps is None else as_int("steps", steps, 1),
+    )
+
+
+def _is_finite(model: nn.Module) -> bool:
+    return all(bool(p.isfinite().all()) for p in model.parameters() if p.requires_grad)
 
 
 def _name(thing: object) -> str:
@@ -678,8 +931,7 @@ def _as_data(name: str, data: object, model: nn.Module, classify: bool, *, again
             for _ in _loaded(name, data, model, classify):
                 pass
         return data
-    x, y = data
-    _check_pair(name, x, y, model, classify)
+    x, y = _checked_pair(name, *data, model, classify)
     if again:
         if not bool(x.isfinite().all()):
             raise ValueError(f"x of {name} must be finite")
@@ -698,12 +950,11 @@ def _loaded(
                 f"{name} must be a Split, a pair (x, y) of tensors or an iterable of such pairs, "
                 f"got an iterable of {type(batch).__name__}"
             )
-        x, y = batch
-        _check_pair(name, x, y, model, classify)
-        yield x, y
+        yield _checked_pair(name, *batch, model, classify)
 
 
-def _check_pair(name: str, x: Tensor, y: Tensor, model: nn.Module, classify: bool) -> None:
+def _checked_pair(name: str, x: Tensor, y: Tensor, model: nn.Module, classify: bool) -> _Pair:
+    """Return x and y where the network is."""
     check_float_tensor(f"x of {name}", x)
     for parameter in model.parameters():
         check_same_dtype(f"x of {name}", x, "model", parameter)
@@ -720,6 +971,8 @@ def _check_pair(name: str, x: Tensor, y: Tensor, model: nn.Module, classify: boo
             f"y of {name} must be the classes, int64 ({len(y)},), "
             f"got {str(y.dtype).removeprefix('torch.')} {tuple(y.shape)}"
         )
+    place = _device_of(model)
+    return _Pair(x.to(place), y.to(place))
 
 
 def _check_labels(name: str, y: Tensor, z: Tensor) -> None:
