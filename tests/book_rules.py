@@ -631,6 +631,7 @@ FLOORS = {
     "geometry": 0,
     "activations": 0,
     "repro": 0,
+    "timing": 0,
     "check": 0,
     "marks": 0,
     "grads": 2,

@@ -1,6 +1,7 @@
 """``ops`` against ``torch.nn.functional`` over generated shapes, in float64."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -158,7 +159,8 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch, path, size):
     [
         ((64, 128, 28, 28), (128, 128, 3, 3), {}, "winograd4"),
         ((64, 128, 28, 28), (64, 128, 3, 3), {}, "im2col"),
-        ((8, 128, 28, 28), (128, 128, 3, 3), {}, "im2col"),
+        ((3, 128, 28, 28), (128, 128, 3, 3), {}, "winograd4"),
+        ((2, 128, 28, 28), (128, 128, 3, 3), {}, "im2col"),
         ((64, 128, 28, 28), (128, 128, 3, 3), {"stride": 2}, "im2col"),
         ((64, 128, 28, 28), (128, 128, 3, 3), {"dilation": 2}, "im2col"),
         ((64, 256, 28, 28), (256, 128, 3, 3), {"groups": 2}, "im2col"),
@@ -176,6 +178,33 @@ def test_auto_takes(monkeypatch, shape, kernel, options, name):
     x, weight = torch.zeros(1).expand(shape), torch.zeros(1).expand(kernel)
     ops.conv2d(x, weight, **options, method="auto")
     assert taken == [name]
+
+
+@pytest.mark.parametrize("method", ["im2col", "winograd2", "winograd4"])
+def test_memory_that_is_used_again_is_nobodys_result(method):
+    generator = torch.Generator().manual_seed(0)
+    pairs = [
+        (torch.randn(2, c, s, s, generator=generator), torch.randn(5, c, 3, 3, generator=generator))
+        for c, s in ((3, 20), (40, 6), (3, 20), (16, 40))
+    ]
+
+    def all_of_them():
+        return [ops.conv2d(x, weight, method=method) for x, weight in pairs]
+
+    with ThreadPoolExecutor(4) as pool:  # memory of one thread is not that of another
+        found = [all_of_them(), *(f.result() for f in [pool.submit(all_of_them) for _ in range(8)])]
+    for results in found:
+        for z, (x, weight) in zip(results, pairs, strict=True):
+            torch.testing.assert_close(z, F.conv2d(x, weight), rtol=1e-3, atol=1e-3)
+
+
+def test_memory_beyond_a_bound_is_not_kept(monkeypatch):
+    monkeypatch.setattr(ops, "_KEPT_BYTES", 1000)
+    x = torch.zeros(1)
+    first, second = (ops._room(x, 250, "test") for _ in range(2))
+    assert first.data_ptr() == second.data_ptr() and first.data_ptr() % 64 == 0
+    larger = ops._room(x, 251, "test")
+    assert len(larger) == 251 and "test" not in vars(ops._ROOMS)
 
 
 def test_lengths_of_spectra_have_small_factors():

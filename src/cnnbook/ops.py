@@ -11,9 +11,11 @@ A convolution can be computed in several ways, ``METHODS``: six loops, one matri
 """
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -156,12 +158,37 @@ _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
 )
 
 
+_ROOMS = threading.local()
+_KEPT_BYTES = 2**25  # the most that a room may keep between two calls
+
+
+def _room(like: Tensor, numbers: int, name: str) -> Tensor:
+    """Return memory for so many numbers, on the processor the same at each call of this thread.
+
+    What the system hands out anew it fills with zeros page by page, when it is written to: for the
+    few MB of a block that takes longer than what is then done with them.
+    """
+    if like.device.type != "cpu":
+        return like.new_empty(numbers)
+    size, kept = numbers * like.element_size(), vars(_ROOMS)
+    if len(kept.get(name, ())) < size:
+        kept.pop(name, None)
+        room = np.empty(size + 64, np.uint8)
+        room = room[-room.ctypes.data % 64 :][:size]  # at the start of a line of the cache
+        if size <= _KEPT_BYTES:
+            kept[name] = room
+    else:
+        room = kept[name][:size]
+    return torch.from_numpy(room).view(like.dtype)
+
+
 def _room_to_pad(x: Tensor, n: int, padding: Around, channels_last: bool) -> Tensor:
     """Return zeros for ``n`` padded images; the channels of a pixel may be neighbours in memory."""
     size = [a + sum(more) for a, more in zip(x.shape[2:], padding, strict=True)]
-    order = torch.channels_last if channels_last else torch.contiguous_format
-    room = torch.empty(n, x.shape[1], *size, dtype=x.dtype, device=x.device, memory_format=order)
-    return room.zero_()
+    if channels_last:
+        room = _room(x, n * math.prod(size) * x.shape[1], "padded").view(n, *size, x.shape[1])
+        return room.zero_().permute(0, 3, 1, 2)
+    return _room(x, n * x.shape[1] * math.prod(size), "padded").view(n, x.shape[1], *size).zero_()
 
 
 def _copied(x: Tensor, room: Tensor) -> Tensor:
@@ -191,7 +218,7 @@ def _conv2d_im2col(
     padded = _room_to_pad(x, few, around, last)
     inside, patches = crop(padded, around), windows(padded, tuple(kernel), stride, dilation)
     patches = patches.permute(0, 2, 3, 4, 5, 1) if last else patches.permute(1, 4, 5, 0, 2, 3)
-    room = x.new_empty(groups * fan_in * few * high * width)
+    room = _room(x, groups * fan_in * few * high * width, "patches")
     z = x.new_empty(n, out_channels, height, width)
     for first in range(0, n, few):
         some = min(few, n - first)
@@ -281,6 +308,12 @@ def winograd_matrices(outputs: int, taps: int = 3) -> tuple[Tensor, Tensor, Tens
     return evaluate(outputs), evaluate(taps) / factors[:, None], interpolate * factors
 
 
+def _transformed(matrix: Tensor, x: Tensor, room: Tensor) -> Tensor:
+    """Return matrixᵀ @ x in the memory of ``room``."""
+    shape = (*x.shape[:-2], matrix.shape[1], x.shape[-1])
+    return torch.matmul(matrix.T, x, out=room[: math.prod(shape)].view(shape))
+
+
 def _conv2d_winograd(x: Tensor, weight: Tensor, around: Around, outputs: int) -> Tensor:
     """Correlate tiles of m × m outputs with one product for each of their (m + 2)² pixels.
 
@@ -294,11 +327,13 @@ def _conv2d_winograd(x: Tensor, weight: Tensor, around: Around, outputs: int) ->
     down, across = -(-height // outputs), -(-width // outputs)
     filled = (bottom + down * outputs - height, right + across * outputs - width)
     kernels = (torch.kron(g, g) @ weight.reshape(-1, 9).T).view(-1, out_channels, channels)
-    few, high = _block_size(n, down, side**2 * across * channels * x.element_size())
+    few, high = _block_size(n, down, side**2 * across * channels * x.element_size() // 4)
     around = ((top, filled[0]), (left, filled[1]))
     padded = _room_to_pad(x, few, around, channels_last=True)
     inside, tiles = crop(padded, around), windows(padded, (side, side), (outputs, outputs))
     tiles = tiles.permute(4, 5, 0, 2, 3, 1)  # (m + 2, m + 2, N, down, across, C)
+    most = side**2 * few * high * across * max(channels, out_channels)
+    rooms = _room(x, most, "patches"), _room(x, most, "products")
     z = x.new_empty(n, out_channels, height, width)
     for first in range(0, n, few):
         some = min(few, n - first)
@@ -306,11 +341,16 @@ def _conv2d_winograd(x: Tensor, weight: Tensor, around: Around, outputs: int) ->
         for start in range(0, down, high):
             pixels = tiles[:, :, :some, start : start + high]
             lines = pixels.shape[3]
-            pixels = b.T @ (b.T @ pixels.reshape(side, -1)).view(side, side, -1)
-            pixels = pixels.view(side**2, -1, channels)
-            products = [_product(p, k.T) for p, k in zip(pixels, kernels, strict=True)]
-            found = a.T @ torch.stack(products).view(side, -1)
-            found = (a.T @ found.view(outputs, side, -1)).view(
+            pixels = _copied(pixels, rooms[0]).view(side, -1)
+            pixels = _transformed(b, pixels, rooms[1]).view(side, side, -1)
+            pixels = _transformed(b, pixels, rooms[0]).view(side**2, -1, channels)
+            products = rooms[1][: pixels[..., 0].numel() * out_channels].view(
+                side**2, -1, out_channels
+            )
+            for product, p, k in zip(products, pixels, kernels, strict=True):
+                product.copy_(_product(p, k.T))
+            found = _transformed(a, products.view(side, -1), rooms[0]).view(outputs, side, -1)
+            found = _transformed(a, found, rooms[1]).view(
                 outputs, outputs, some, lines, across, out_channels
             )
             found = found.permute(2, 5, 3, 0, 4, 1).reshape(some, out_channels, lines * outputs, -1)
@@ -353,7 +393,7 @@ def _conv2d_auto(x: Tensor, weight: Tensor, around: Around, stride: Pair, dilati
     elif kernel == (3, 3) and (*stride, *dilation) == (1, 1, 1, 1) and channels == x.shape[1]:
         size = [a + sum(more) - 2 for a, more in zip(x.shape[2:], around, strict=True)]
         tiles = len(x) * math.prod(-(-length // 4) for length in size)
-        if min(channels, out_channels) >= 128 and tiles >= 2048:
+        if min(channels, out_channels) >= 128 and tiles >= 128:
             name = "winograd4"
     return METHODS[name](x, weight, around, stride, dilation)
 
