@@ -198,6 +198,22 @@ def test_memory_that_is_used_again_is_nobodys_result(method):
             torch.testing.assert_close(z, F.conv2d(x, weight), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_gradients_of_weights_can_be_taken_for_many_signals_at_once(groups):
+    generator = torch.Generator().manual_seed(0)
+    shapes = (2, 4, 6, 6), (4, 4 // groups, 3, 3), (5, 2, 4, 6, 6)
+    x, weight, signals = (
+        torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in shapes
+    )
+    found = []
+    for convolve in (ops.conv2d, F.conv2d):
+        by_weight = partial(convolve, x, padding=1, groups=groups)
+        with torch.no_grad():
+            _, gradient = torch.func.vjp(by_weight, weight)
+            found.append(torch.func.vmap(gradient)(signals)[0])
+    torch.testing.assert_close(*found)
+
+
 def test_memory_beyond_a_bound_is_not_kept(monkeypatch):
     monkeypatch.setattr(ops, "_KEPT_BYTES", 1000)
     x = torch.zeros(1)
@@ -223,6 +239,14 @@ class Storages(TorchDispatchMode):
         if isinstance(out, torch.Tensor):
             self.largest = max(self.largest, out.untyped_storage().nbytes())
         return out
+
+
+def test_the_gradient_of_the_weights_takes_little_memory():
+    x, weight = torch.randn(256, 64, 8, 8), torch.randn(64, 64, 3, 3, requires_grad=True)
+    z = ops.conv2d(x, weight, padding=1)
+    with Storages() as storages:
+        torch.autograd.grad(z.sum(), weight)
+    assert storages.largest <= max(ops.BLOCK_BYTES + weight.nbytes, x.nbytes)
 
 
 @pytest.mark.parametrize("method", ["im2col", "winograd4"])

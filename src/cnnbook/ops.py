@@ -12,7 +12,7 @@ A convolution can be computed in several ways, ``METHODS``: six loops, one matri
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -196,42 +196,82 @@ def _copied(x: Tensor, room: Tensor) -> Tensor:
     return room[: x.numel()].view(x.shape).copy_(x)
 
 
-def _conv2d_im2col(
-    x: Tensor, weight: Tensor, around: Around, stride: Pair, dilation: Pair
-) -> Tensor:
-    """Lay the windows out as a matrix, and multiply the kernels by it: a block at a time.
+def _columns(
+    x: Tensor,
+    weight: Tensor,
+    around: Around,
+    stride: Pair,
+    dilation: Pair,
+    last: bool,
+    more_bytes: int = 0,
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Yield the windows as columns of matrices, a block at a time.
 
-    A block is small enough to stay in a cache between being written and being read. Windows are
-    copied in runs of numbers that are neighbours in memory: of the pixels of a row, or, where the
-    rows are short, of the channels of a pixel, which then come last.
+    A block is small enough to stay in a cache between being written and being read, and the next
+    one takes its place.
+
+    Args:
+        x: Images.
+        weight: Kernels, for their shape.
+        around: Padding.
+        stride: Step of the window.
+        dilation: Distance between taps.
+        last: Whether the channels of a pixel come last in a column, rather than first.
+        more_bytes: What a block may take beyond ``BLOCK_BYTES``.
+
+    Returns:
+        Images and rows of the output, and the block, (groups, fan_in, N·H·W).
     """
-    out_channels, group_channels, *kernel = weight.shape
+    group_channels, *kernel = weight.shape[1:]
     n, channels = x.shape[:2]
     groups, fan_in = channels // group_channels, weight[0].numel()
     size = tuple(a + sum(more) for a, more in zip(x.shape[2:], around, strict=True))
     height, width = conv_output_size(size, tuple(kernel), stride, 0, dilation)
-    run_of_pixels = width if stride[1] == 1 else 1
-    run_of_channels = channels * (kernel[1] if dilation[1] == 1 else 1)
-    last = groups == 1 and run_of_channels > 6 * run_of_pixels
-    kernels = (weight.permute(0, 2, 3, 1) if last else weight).reshape(groups, -1, fan_in)
-    few, high = _block_size(n, height, groups * fan_in * width * x.element_size())
+    share = 1 + more_bytes // BLOCK_BYTES
+    few, high = _block_size(n, height, groups * fan_in * width * x.element_size() // share)
     padded = _room_to_pad(x, few, around, last)
     inside, patches = crop(padded, around), windows(padded, tuple(kernel), stride, dilation)
     patches = patches.permute(0, 2, 3, 4, 5, 1) if last else patches.permute(1, 4, 5, 0, 2, 3)
     room = _room(x, groups * fan_in * few * high * width, "patches")
-    z = x.new_empty(n, out_channels, height, width)
     for first in range(0, n, few):
-        some = min(few, n - first)
-        inside[:some] = x[first : first + some]
+        some = slice(first, min(n, first + few))
+        count = some.stop - first
+        inside[:count] = x[some]
         for top in range(0, height, high):
             rows = slice(top, min(height, top + high))
             if last:  # the transpose of a matrix (N·H·W, kH·kW·C)
-                columns = _copied(patches[:some, rows], room).view(1, -1, fan_in).mT
+                yield some, rows, _copied(patches[:count, rows], room).view(1, -1, fan_in).mT
             else:  # for each group a matrix (C/groups·kH·kW, N·H·W)
-                columns = _copied(patches[..., :some, rows, :], room).view(groups, fan_in, -1)
-            found = _product(kernels[0], columns[0]) if groups == 1 else kernels @ columns
-            found = found.view(out_channels, some, -1, width)
-            z[first : first + some, :, rows] = found.transpose(0, 1)
+                part = _copied(patches[..., :count, rows, :], room)
+                yield some, rows, part.view(groups, fan_in, -1)
+
+
+def _channels_last(x: Tensor, weight: Tensor, width: int, stride: Pair, dilation: Pair) -> bool:
+    """Say whether columns had better be copied in runs of channels than in runs of pixels.
+
+    Runs are of numbers that are neighbours in memory: of the pixels of a row, or, where the rows
+    are short, of the channels of a pixel.
+    """
+    run_of_pixels = width if stride[1] == 1 else 1
+    run_of_channels = x.shape[1] * (weight.shape[3] if dilation[1] == 1 else 1)
+    return x.shape[1] == weight.shape[1] and run_of_channels > 6 * run_of_pixels
+
+
+def _conv2d_im2col(
+    x: Tensor, weight: Tensor, around: Around, stride: Pair, dilation: Pair
+) -> Tensor:
+    """Lay the windows out as a matrix, and multiply the kernels by it: a block at a time."""
+    out_channels, group_channels, *kernel = weight.shape
+    n, groups, fan_in = len(x), x.shape[1] // group_channels, weight[0].numel()
+    size = tuple(a + sum(more) for a, more in zip(x.shape[2:], around, strict=True))
+    height, width = conv_output_size(size, tuple(kernel), stride, 0, dilation)
+    last = _channels_last(x, weight, width, stride, dilation)
+    kernels = (weight.permute(0, 2, 3, 1) if last else weight).reshape(groups, -1, fan_in)
+    z = x.new_empty(n, out_channels, height, width)
+    for images, rows, columns in _columns(x, weight, around, stride, dilation, last):
+        found = _product(kernels[0], columns[0]) if groups == 1 else kernels @ columns
+        found = found.view(out_channels, images.stop - images.start, -1, width)
+        z[images, :, rows] = found.transpose(0, 1)
     return z
 
 
@@ -485,16 +525,24 @@ def _weight_gradient(
 ) -> Tensor:
     """Return ∂L/∂weight: the windows, added up with the weights that ∂L/∂z gives them."""
     groups, fan_in = x.shape[1] // weight.shape[1], weight[0].numel()
-    image_bytes = x.element_size() * fan_in * groups * grad_z.shape[2:].numel()
-    total = torch.zeros_like(weight)
-    few, _ = _block_size(len(x), 1, image_bytes)
-    positions = grad_z.shape[2:].numel()
-    for images, signal in zip(x.split(few), grad_z.split(few), strict=True):
-        patches = windows(pad(images, around), tuple(weight.shape[2:]), stride, dilation)
-        columns = patches.permute(0, 1, 4, 5, 2, 3).reshape(-1, groups, fan_in, positions)
-        signal = signal.reshape(-1, groups, len(weight) // groups, positions)
-        total = total + (signal @ columns.mT).sum(0).view_as(weight)
-    return total
+    wrapped = any(map(torch._C._functorch.is_functorch_wrapped_tensor, (grad_z, x, weight)))
+    if wrapped or torch.is_grad_enabled():  # by what can be mapped, and differentiated once more
+        patches = windows(pad(x, around), tuple(weight.shape[2:]), stride, dilation)
+        patches = patches.unflatten(1, (groups, -1))
+        signal = grad_z.unflatten(1, (groups, -1))
+        return torch.einsum("ngohw,ngchwpq->gocpq", signal, patches).flatten(0, 1)
+    last = _channels_last(x, weight, grad_z.shape[3], stride, dilation)
+    total = x.new_zeros(groups, len(weight) // groups, fan_in)
+    blocks = _columns(x, weight, around, stride, dilation, last, weight.nbytes)
+    for images, rows, columns in blocks:
+        signal = grad_z[images, :, rows].transpose(0, 1).reshape(groups, total.shape[1], -1)
+        if groups == 1:
+            total[0] += _product(signal[0], columns[0].T)
+        else:
+            total += signal @ columns.mT
+    if last:
+        return total.view(len(weight), *weight.shape[2:], -1).permute(0, 3, 1, 2).contiguous()
+    return total.view_as(weight)
 
 
 def conv2d(
