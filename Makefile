@@ -20,7 +20,7 @@ export PYDEVD_DISABLE_FILE_VALIDATION = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab lint format unit coursework notebooks pages test-pages execute experiments release grade test-coursework measure-coursework repository clean lock
+.PHONY: help book test lab lint format unit coursework notebooks pages test-pages execute experiments bench release grade test-coursework measure-coursework repository clean lock
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -102,6 +102,13 @@ experiments: $(STAMP) ## record the experiments whose tables are out of date; re
 	@$(call say,recording experiments)
 	@if [ -d experiments ]; then $(PY) -m cnnbook.recorded --workers $(JOBS) experiments; \
 	else echo "no experiments yet"; fi
+
+BENCHMARKS := benchmarks/convolution.py benchmarks/sweep.py
+
+bench: $(STAMP) ## record the tables of the benchmarks page; a quarter of an hour, on an idle machine
+	@$(call say,recording benchmarks)
+	@$(PY) -m cnnbook.recorded --fresh $(BENCHMARKS)
+	@$(PY) scripts/execute.py chapters/reference/benchmarks.ipynb
 
 # A teacher's day. ASSIGNMENT names one or more; without it, all.
 GRADER := PYTHONPATH=coursework $(PY) -m grader
