@@ -171,7 +171,7 @@ def _room(like: Tensor, numbers: int, name: str) -> Tensor:
     if like.device.type != "cpu":
         return like.new_empty(numbers)
     size, kept = numbers * like.element_size(), vars(_ROOMS)
-    if len(kept.get(name, ())) < size:
+    if name not in kept or len(kept[name]) < size:
         kept.pop(name, None)
         room = np.empty(size + 64, np.uint8)
         room = room[-room.ctypes.data % 64 :][:size]  # at the start of a line of the cache
