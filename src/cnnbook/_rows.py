@@ -8,11 +8,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from cnnbook import _kernels
+
 SPARSE_BELOW = 0.01
 SATURATED_BELOW = 0.05
 SATURATED_SHARE = 0.95
-# With the largest norm between these, squares fit float32; beyond, vanished gradients would be 0.
-_SAFE_NORMS = (1e-10, 1e18)
 
 UNIT_COLUMNS = (
     *("layer", "unit", "positions", "z_mean", "z_std", "a_mean", "a_std", "active", "flat"),
@@ -20,22 +20,9 @@ UNIT_COLUMNS = (
 )
 
 
-def norms(rows: Tensor) -> Tensor:
-    """Return the Euclidean norm over the last axis, right also where float32 squares are not.
-
-    What is under a millionth of the largest may be lost.
-    """
-    result = torch.linalg.vector_norm(rows, dim=-1)
-    low, high = _SAFE_NORMS
-    if result.numel() and not low <= result.max().item() <= high:
-        result = torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float64)
-    return result
-
-
 def norm(value: Tensor) -> float:
-    """Return the Euclidean norm of a tensor, in double precision where it matters."""
-    rows = value.detach().reshape(len(value), -1)
-    return torch.linalg.vector_norm(norms(_at_least_float32(rows)), dtype=torch.float64).item()
+    """Return the Euclidean norm of a tensor, in double precision."""
+    return math.sqrt(_kernels.square(_at_least_float32(value)))
 
 
 def _at_least_float32(value: Tensor) -> Tensor:
@@ -65,28 +52,20 @@ class Sums:
     """Running sums of one quantity, per unit: count, first and second power."""
 
     count: int = 0
-    first: Tensor | float = 0.0
-    second: Tensor | float = 0.0
+    first: np.ndarray | float = 0.0
+    second: np.ndarray | float = 0.0
 
-    def add(self, rows: Tensor) -> Tensor:
-        """Add ``rows`` (N, units, positions) and return the units' first sums."""
-        first = rows.sum(2).sum(0, dtype=torch.float64)
-        if not math.isfinite(first.sum().item()):  # float32 overflows long before an entry does
-            first = rows.sum((0, 2), dtype=torch.float64)
-        self.first = self.first + first
-        self.add_squares(rows)
-        return first
-
-    def add_squares(self, rows: Tensor) -> None:
-        """Add ``rows`` (N, units, positions) to the second power and the count alone."""
-        self.second = self.second + norms(rows).double().square_().sum(0)
+    def add(self, rows: Tensor, moments: np.ndarray | None = None) -> None:
+        """Add ``rows`` (N, units, positions), whose ``moments`` may be known already."""
+        first, second = _kernels.moments(rows) if moments is None else moments
         self.count += rows.shape[0] * rows.shape[2]
+        with np.errstate(invalid="ignore"):  # ∞ − ∞
+            self.first = self.first + first
+            self.second = self.second + second
 
-    def mean(self, total: Tensor | float) -> np.ndarray | float:
+    def mean(self, total: np.ndarray | float) -> np.ndarray | float:
         """Return a total of each unit as its mean over images and positions."""
-        if not self.count:
-            return math.nan
-        return torch.as_tensor(total).cpu().numpy() / self.count
+        return total / self.count if self.count else math.nan
 
     def moments(self) -> tuple[np.ndarray | float, np.ndarray | float]:
         """Return the mean of each unit and its mean square."""
@@ -109,7 +88,7 @@ class Row:
         weight: The parameter of the last call.
         z: Sums of the pre-activation.
         a: Sums of the activation.
-        grad: Sums of ∂L/∂z, second power only.
+        grad: Sums of ∂L/∂z.
         magnitude: Σ|a| of each unit.
         moving: Positions with φ′ ≠ 0 of each unit.
         working: Positions with |φ′| ≥ 0.05 max |φ′| of each unit.
@@ -129,9 +108,9 @@ class Row:
     z: Sums = field(default_factory=Sums)
     a: Sums = field(default_factory=Sums)
     grad: Sums = field(default_factory=Sums)
-    magnitude: Tensor | float = 0.0
-    moving: Tensor | float = 0.0
-    working: Tensor | float = 0.0
+    magnitude: np.ndarray | float = 0.0
+    moving: np.ndarray | float = 0.0
+    working: np.ndarray | float = 0.0
     grad_weight: Mean = field(default_factory=Mean)
     update_ratio: Mean = field(default_factory=Mean)
 
@@ -155,6 +134,12 @@ class Row:
         self.units = rows.shape[1]
         return rows
 
+    def add_slopes(self, moving: np.ndarray, working: np.ndarray, magnitude: np.ndarray) -> None:
+        """Add a batch to the totals of the activation that ``a`` does not hold."""
+        self.moving = self.moving + moving
+        self.working = self.working + working
+        self.magnitude = self.magnitude + magnitude
+
     def unit_frame(self, tau: float) -> pd.DataFrame:
         """Return one row per unit, with ``UNIT_COLUMNS``."""
         frame = pd.DataFrame({"layer": self.layer, "unit": range(self.units)})
@@ -172,7 +157,7 @@ class Row:
             frame[name] = self.a.mean(getattr(self, name)) if known else math.nan
         frame["active"] = frame["moving"].where(finite)
         layer_mean = frame["magnitude"][finite].mean() if known else math.nan
-        flat = (self.a.count - torch.as_tensor(self.working).cpu().numpy()) / max(self.a.count, 1)
+        flat = (self.a.count - self.working) / max(self.a.count, 1)
         frame["flat"] = pd.Series(flat if known else math.nan, index=frame.index).where(finite)
         verdicts = {
             "dead": frame["active"] == 0,

@@ -66,7 +66,7 @@ from torch.optim.optimizer import (
 )
 from torch.utils.hooks import RemovableHandle
 
-from cnnbook import _calls
+from cnnbook import _calls, _kernels
 from cnnbook._arguments import as_int
 from cnnbook._rows import SATURATED_BELOW, UNIT_COLUMNS, Row, norm
 
@@ -178,7 +178,6 @@ class Probe:
         self._weights: dict[int, nn.Parameter] = {}
         self._before: dict[Optimizer, list[tuple[Row, Tensor]]] = {}
         self._stepped: set[Optimizer] = set()
-        self._mask = np.zeros(0, dtype=bool)
         # Hooks on all modules rather than on these, so that a copy made or saved inside the block
         # carries none.
         add = self._stack.callback
@@ -374,29 +373,27 @@ class Probe:
         row.activation = name
         if self._path:
             self._seen.add(id(self._path[-1]))
+        known = None
+        if name == "relu":  # all there is to know, in one reading of z
+            known = _kernels.relu_moments(row.rows_of(z))
         if output.undo is None:
-            self._measure_z(output, z)
-        if name != "relu":
+            self._measure_z(output, z, known)
+        if known is None:
             slopes = _calls.derivative(name, z, options, named).abs()
             limit = SATURATED_BELOW * _calls.steepest(name, z, options, named)
             moving, working = (
-                row.rows_of(judged).sum((0, 2), dtype=torch.float64)
+                row.rows_of(judged).sum((0, 2)).cpu().numpy()
                 for judged in (slopes != 0, slopes >= limit)
             )
 
         def after(a: Any) -> None:
-            with torch.no_grad():
-                rows = row.rows_of(a)
-                first = row.a.add(rows)
-                if name == "relu":
-                    moved = worked = self._count_positive(rows)
-                    magnitude = first
-                else:
-                    moved, worked = moving, working
-                    magnitude = rows.abs().sum(2).sum(0, dtype=torch.float64)
-                row.moving = row.moving + moved
-                row.working = row.working + worked
-                row.magnitude = row.magnitude + magnitude
+            rows = row.rows_of(a)
+            if known is None:
+                row.a.add(rows)
+                row.add_slopes(moving, working, _kernels.moments(rows.abs())[0])
+            else:
+                row.a.add(rows, known[2:4])
+                row.add_slopes(known[4], known[4], known[2])
 
         return after
 
@@ -422,19 +419,20 @@ class Probe:
         key = name if call == 1 else f"{name}#{call}"
         return self._rows.setdefault(key, Row(key))
 
-    def _measure_z(self, output: _Output, z: Tensor) -> None:
-        """Add z, and its gradient when that comes; ``output.undo`` takes both back."""
+    def _measure_z(self, output: _Output, z: Tensor, known: np.ndarray | None = None) -> None:
+        """Add z, and its gradient when that comes; ``output.undo`` takes both back.
+
+        The moments of z are the first of those ``known``, if any are.
+        """
         row, hook = output.row, None
         old = row.images, row.z.count, row.z.first, row.z.second
-        with torch.no_grad():
-            rows = row.rows_of(z)
-            row.z.add(rows)
-            row.images += len(rows)
+        rows = row.rows_of(z)
+        row.z.add(rows, None if known is None else known[:2])
+        row.images += len(rows)
         if self.gradients and z.requires_grad:
 
             def see_gradient(gradient: Tensor) -> None:
-                with torch.no_grad():
-                    row.grad.add_squares(row.rows_of(gradient))
+                row.grad.add(row.rows_of(gradient))
 
             hook = z.register_hook(see_gradient)
             self._tensor_hooks.append(hook)
@@ -445,28 +443,6 @@ class Probe:
                 hook.remove()
 
         output.undo = undo
-
-    def _count_positive(self, rows: Tensor) -> Tensor:
-        """Return how many entries of each unit are positive, for ``rows`` (N, units, positions).
-
-        A comparison gives bytes 0 and 1. Up to 255 images are added eight bytes at a time, as
-        integers of 64 bits, before any byte can overflow into the next.
-        """
-        if rows.device.type != "cpu":
-            return (rows > 0).sum((0, 2), dtype=torch.float64)
-        _, units, positions = rows.shape
-        used, length = units * positions, -(-units * positions // 8) * 8
-        total = torch.zeros(units, dtype=torch.float64)
-        for part in rows.split(255):
-            if self._mask.size < len(part) * length:
-                self._mask = np.zeros(len(part) * length, dtype=bool)
-            mask = self._mask[: len(part) * length].reshape(len(part), length)
-            shape = len(part), units, positions
-            with np.errstate(invalid="ignore"):  # NumPy compares eight times as fast as PyTorch
-                np.greater(part.numpy(), 0, out=mask[:, :used].reshape(shape, copy=False))
-            sums = torch.from_numpy(mask.view(np.int64)).sum(0).view(torch.uint8)[:used]
-            total += sums.view(units, positions).sum(1)
-        return total
 
     @contextmanager
     def _listen_alone(self) -> Iterator[None]:

@@ -1,0 +1,81 @@
+"""The compiled sums: right for every shape and layout, on the CPU and elsewhere."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnbook import _kernels, repro
+
+
+def expected(rows):
+    """Return what ``relu_moments`` returns, by NumPy in double precision."""
+    z = rows.double().numpy()
+    a = np.where(z <= 0, 0, z)
+    powers = (z, z**2, a, a**2, z > 0)
+    with np.errstate(invalid="ignore"):
+        return np.stack([power.sum((0, 2)) for power in powers]).astype(float)
+
+
+def interpreted(kernel, rows, sums):
+    """Return what a kernel adds, run by Python instead of compiled."""
+    result = np.zeros((rows.shape[1], sums))
+    kernel.py_func(rows.numpy(), result)
+    return result.T
+
+
+@given(
+    sizes=st.tuples(*(st.integers(0, 9) for _ in range(3))),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    order=st.permutations(range(3)),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_sums_are_those_of_numpy(sizes, dtype, order, seed):
+    rows = torch.randn(sizes, dtype=dtype, generator=repro.generator(seed)).permute(order)
+    rows = rows.where(rows.abs() > 0.3, 0) * 10.0 ** (seed % 7 - 3)
+    right = expected(rows)
+    for found in (
+        _kernels.relu_moments(rows),
+        _kernels._relu_moments_elsewhere(rows),
+        interpreted(_kernels._add_relu_moments, rows, 5),
+    ):
+        np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11)
+    for found in (
+        _kernels.moments(rows),
+        _kernels._moments_elsewhere(rows),
+        interpreted(_kernels._add_moments, rows, 2),
+    ):
+        np.testing.assert_allclose(found, right[:2], rtol=1e-11, atol=1e-11)
+    assert _kernels.square(rows) == pytest.approx(right[1].sum(), rel=1e-11)
+
+
+def test_values_that_are_not_finite_stay_what_they_are():
+    rows = torch.randn(2, 4, 40)
+    rows[0, :3, 7] = torch.tensor([math.nan, math.inf, -math.inf])
+    right = expected(rows)
+    assert np.isnan(right[:4, 0]).all()
+    assert right[2:4, 2].min() > 0  # -∞ is cut off
+    for found in (_kernels.relu_moments(rows), _kernels._relu_moments_elsewhere(rows)):
+        np.testing.assert_allclose(found, right)
+    np.testing.assert_allclose(_kernels.moments(rows), right[:2])
+
+
+def test_squares_beyond_single_precision():
+    rows = torch.tensor([1e-30, 2e-30, 1e30]).view(1, 3, 1)
+    np.testing.assert_allclose(_kernels.moments(rows)[1], [1e-60, 4e-60, 1e60], rtol=1e-6)
+
+
+def test_a_tensor_that_needs_gradients_is_read():
+    assert _kernels.square(torch.tensor([3.0, 4.0], requires_grad=True)) == 25
+
+
+def test_without_a_place_for_machine_code_it_is_compiled_each_time():
+    names = {}
+    exec("def add(rows, sums):\n    sums[0, 0] += rows[0, 0, 0]", names)  # in no file at all
+    sums = np.zeros((1, 1))
+    _kernels._compiled(names["add"])(np.full((1, 1, 1), 2.0), sums)
+    assert sums == 2
