@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from cnnbook._arguments import IntOrPair, Padding, as_int, as_padding, as_pair, check_images
 
+Pair = tuple[int, int]
+
 
 def conv_output_size(
     size: IntOrPair,
@@ -48,6 +50,23 @@ def conv_output_size(
     strides = as_pair("stride", stride, 1)
     dilations = as_pair("dilation", dilation, 1)
     paddings = as_padding(padding, kernels, strides, dilations)
+    outputs = output_size(sizes, kernels, strides, paddings, dilations, ceil_mode)
+    return outputs[0] if isinstance(size, int) else outputs
+
+
+def output_size(
+    sizes: Pair,
+    kernels: Pair,
+    strides: Pair,
+    paddings: tuple[Pair, Pair],
+    dilations: Pair,
+    ceil_mode: bool = False,
+) -> Pair:
+    """Return ``conv_output_size`` of pairs that were checked already, padding of each side apart.
+
+    Raises:
+        ValueError: If the kernel exceeds the padded input.
+    """
     outputs = []
     for n, k, s, (before, after), d in zip(
         sizes, kernels, strides, paddings, dilations, strict=True
@@ -63,7 +82,7 @@ def conv_output_size(
         if ceil_mode and free % s and out * s < n + before:
             out += 1
         outputs.append(out)
-    return outputs[0] if isinstance(size, int) else (outputs[0], outputs[1])
+    return outputs[0], outputs[1]
 
 
 def conv_transpose_output_size(
