@@ -479,6 +479,14 @@ METHODS: dict[str, _Method] = {
 }
 
 
+def _convolve(x: Tensor, weight: Tensor, *how: Any) -> Tensor:
+    """Convolve by a method, in view of automatic differentiation where that looks on."""
+    if _is_followed(x) or _is_followed(weight):
+        return _Convolution.apply(x, weight, *how)
+    *how, method = how
+    return METHODS[method](x, weight, *how)
+
+
 def _is_followed(x: Tensor) -> bool:
     """Say whether automatic differentiation, of any kind, or ``vmap`` follows what ``x`` does."""
     return (
@@ -546,8 +554,10 @@ def _input_gradient(
     reach = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=True)]
     if stride == (1, 1):
         turned = weight.unflatten(0, (groups, -1)).transpose(1, 2).flip(-2, -1).flatten(0, 1)
-        more = [(r - first, r - last) for r, (first, last) in zip(reach, around, strict=True)]
-        return _Convolution.apply(pad(grad_z, tuple(more)), turned, _NONE, stride, dilation, method)
+        more = tuple((r - first, r - last) for r, (first, last) in zip(reach, around, strict=True))
+        if min(map(min, more)) < 0:  # pixels of padding that no kernel reached beyond
+            grad_z, more = pad(grad_z, more), _NONE
+        return _convolve(grad_z, turned, more, stride, dilation, method)
     size = [a + sum(more) for a, more in zip(x.shape[2:], around, strict=True)]
     unseen = tuple((a - 1 - r) % s for a, r, s in zip(size, reach, stride, strict=True))
     image_bytes = x.element_size() * weight[0].numel() * groups * grad_z.shape[2:].numel()
@@ -643,11 +653,7 @@ def conv2d(
         z = _conv2d_loops(x, weight, around, stride, dilation)
     else:
         method = method if len(x) else "im2col"  # spectra want images
-        how = (around, stride, dilation)
-        if _is_followed(x) or _is_followed(weight):
-            z = _Convolution.apply(x, weight, *how, method)
-        else:  # saves a fifth of a small layer's time
-            z = METHODS[method](x, weight, *how)
+        z = _convolve(x, weight, around, stride, dilation, method)
     return z if bias is None else z + bias[:, None, None]
 
 
