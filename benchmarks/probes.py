@@ -1,116 +1,93 @@
-"""What ``probes.Probe`` costs a training step, beside fastai's ActivationStats and torchlens.
+"""What watching a training step costs: ``probes.Probe`` beside three peers.
 
-Every variant takes its turn in each round, so that all of them meet the same machine; a ratio is
-taken within its round. Run with OMP_NUM_THREADS=1. The peers are optional:
-pip install --no-deps -r benchmarks/requirements.txt, in an environment of its own.
+A training step of B-net (64 images, Adam, one thread) and the same step watched take turns of ten
+steps each, in which the watcher is put on and taken off again. ``milliseconds`` are the unwatched
+step's, ``ratio`` is the median over fifteen rounds.
+
+The peers watch each step, as far as they go: fastai's ``ActivationStats`` takes mean, standard
+deviation and share near zero of the layers with weights, without gradients; delve's
+``SaturationTracker`` their covariance; ``torchlens.trace`` keeps every intermediate result, in a
+forward pass of its own. They are in ``benchmarks/requirements.txt``; ``make bench`` installs them
+into an environment of their own.
 """
 
-import argparse
-import time
+import copy
+import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from functools import partial
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
 
-from cnnbook import models, repro
+from cnnbook import models, timing
 from cnnbook.probes import Probe
 
-Step = Callable[[], Tensor]
+SEEDS = range(5)
+FREE = ("milliseconds", "ratio")
+STEPS = 10
 
 
-def activation_stats(model: nn.Module) -> AbstractContextManager:
-    """The hooks that fastai's callback registers when training starts, without its learner."""
+def activation_stats(model):
+    """Return the hooks that fastai's callback registers when training starts."""
     from fastai.callback.hook import ActivationStats, Hooks, flatten_model, has_params
 
     modules = [module for module in flatten_model(model) if has_params(module)]
     return Hooks(modules, ActivationStats().hook, is_forward=True, detach=True, cpu=True)
 
 
-def traced_step(model: nn.Module, x: Tensor, step: Step) -> Step:
-    """A step and torchlens' record of its forward pass, which is a forward pass of its own."""
+def saturation(model):
+    """Put delve's hooks on the model, for good."""
+    from delve import SaturationTracker
+
+    with tempfile.TemporaryDirectory() as folder:
+        SaturationTracker(folder, "csv", model, device="cpu", nosave=True)
+
+
+def traced(model, x):
+    """Record a forward pass as torchlens does."""
     from torchlens import trace
     from torchlens.options import CaptureOptions
 
-    def run() -> Tensor:
-        trace(model, x, capture=CaptureOptions(unwrap_when_done=True))
-        return step()
-
-    return run
+    trace(model, x, capture=CaptureOptions(unwrap_when_done=True))
 
 
-def plain_step(model: nn.Module, x: Tensor, y: Tensor, optimizer: torch.optim.Optimizer) -> Step:
-    def step() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
+WATCHERS = {
+    "Probe, every step": Probe,
+    "Probe, every tenth step": partial(Probe, every=STEPS),
+    "Probe, activations only": partial(Probe, gradients=False),
+    "ActivationStats of fastai": activation_stats,
+}
+GRID = {"watcher": [*WATCHERS, "SaturationTracker of delve", "trace of torchlens"]}
 
 
-def seconds(step: Step, context: AbstractContextManager, steps: int) -> float:
-    """Mean wall clock of a step; the first one, inside the context too, is not counted."""
-    with context:
-        step()
-        start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        return (time.perf_counter() - start) / steps
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=20, help="steps a round")
-    options = parser.parse_args()
+def run(seed, watcher):
+    """Measure one watcher."""
     warnings.simplefilter("ignore")
-    repro.use_threads()
-    repro.seed_all(0)
     model = models.b_net()
-    optimizer = torch.optim.Adam(model.parameters())
     x, y = torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))
-    step = plain_step(model, x, y, optimizer)
-    variants: dict[str, tuple[Step, Callable[[], AbstractContextManager]]] = {
-        "unprobed": (step, nullcontext),
-        "Probe, every step": (step, lambda: Probe(model)),
-        "Probe, every tenth": (step, lambda: Probe(model, every=10)),
-        "Probe, activations only": (step, lambda: Probe(model, gradients=False)),
-    }
-    try:
-        with activation_stats(model):
-            pass
-        variants["ActivationStats (fastai)"] = (step, lambda: activation_stats(model))
-    except ImportError as error:
-        print(f"fastai is not measured: {error}")
-    try:
-        variants["torchlens.trace, and the step"] = (traced_step(model, x, step), nullcontext)
-    except ImportError as error:
-        print(f"torchlens is not measured: {error}")
 
-    rows = []
-    for _ in range(options.rounds):
-        rows.append(
-            {name: seconds(s, make(), options.steps) for name, (s, make) in variants.items()}
-        )
-    times = pd.DataFrame(rows)
-    ratios = times.div(times["unprobed"], axis=0)
-    table = pd.DataFrame(
-        {
-            "ms a step": times.median() * 1e3,
-            "least ms": times.min() * 1e3,
-            "ratio": ratios.median(),
-            "from": ratios.quantile(0.25),
-            "to": ratios.quantile(0.75),
-        }
-    )
-    print(repro.environment().to_string())
-    print(table.to_string(float_format="{:.3f}".format))
+    def steps(model, watch, before=None):
+        optimizer = torch.optim.Adam(model.parameters())
 
+        def train():
+            with watch(model):
+                for _ in range(STEPS):
+                    if before is not None:
+                        before(model, x)
+                    optimizer.zero_grad()
+                    F.cross_entropy(model(x), y).backward()
+                    optimizer.step()
 
-if __name__ == "__main__":
-    main()
+        return train
+
+    watched = copy.deepcopy(model)
+    watch, before = WATCHERS.get(watcher, nullcontext), None
+    if watcher.startswith("SaturationTracker"):
+        saturation(watched)
+    elif watcher.startswith("trace"):
+        before = traced
+    turns = {"plain": steps(model, nullcontext), "watched": steps(watched, watch, before)}
+    times = timing.alternate(turns, rounds=15)
+    ratios = timing.ratios(times, "plain")["ratio"]
+    return {"milliseconds": 1e3 * times["plain"].median() / STEPS, "ratio": ratios["watched"]}

@@ -146,14 +146,10 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     Where PyTorch has oneDNN, large products of float32 on a processor are left to it: MKL, which
     multiplies matrices otherwise, is half as fast on processors other than Intel's.
     """
-    if _is_large(a, b) and a.dtype == torch.float32 and a.device.type == "cpu" and _HAS_ONEDNN:
+    large = a.shape[0] * a.shape[1] * b.shape[1] >= 2**20
+    if large and a.dtype == torch.float32 and a.device.type == "cpu" and _HAS_ONEDNN:
         return torch.ops.mkldnn._linear_pointwise(a, b.T, None, "none", [], "")
     return a @ b
-
-
-def _is_large(a: Tensor, b: Tensor) -> bool:
-    """Say whether the product of two matrices takes long enough to be given away."""
-    return a.shape[0] * a.shape[1] * b.shape[1] >= 2**20
 
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
@@ -229,13 +225,13 @@ def _columns(
         stride: Step of the window.
         dilation: Distance between taps.
         order: Of a block: ``"images"``, a matrix for each image and group; ``"first"``, one for
-            each group; ``"last"``, one in all, with the channels of a pixel last in a column rather
-            than first.
+            each group, with the channels of a pixel first in a column; ``"last"``, one in all, with
+            the channels last.
         more_bytes: What a block may take beyond ``BLOCK_BYTES``.
 
     Returns:
-        Images and rows of the output, and the block: (N, groups, fan_in, H·W),
-        (groups, fan_in, N·H·W) or (fan_in, N·H·W).
+        Images and rows of the output, and the block: (N, groups, fan_in, H·W) in the order of
+        ``"images"``, else (groups, fan_in, N·H·W).
     """
     group_channels, *kernel = weight.shape[1:]
     n, channels = x.shape[:2]
@@ -245,7 +241,7 @@ def _columns(
     few, high = _block_size(n, height, groups * fan_in * width * x.element_size() // share)
     direct = around == _NONE and order != "last"
     padded = x if direct else _room_to_pad(x, few, around, order == "last")
-    inside = crop(padded, around)
+    inside = padded if around == _NONE else crop(padded, around)
     patches = windows(padded, kernel, stride, dilation).permute(_ORDERS[order])
     along_n = _ORDERS[order].index(0)
     room = _room(x, groups * fan_in * few * high * width, "patches")
@@ -253,14 +249,14 @@ def _columns(
         count = min(few, n - first)
         some = slice(first, first + count)
         if not direct:
-            inside[:count] = x[some]
+            inside[:count].copy_(x[some])
         part = patches.narrow(along_n, first if direct else 0, count)
         for top in range(0, height, high):
             lines = min(high, height - top)
             block = part.narrow(along_n + 1 if order != "images" else 4, top, lines)
             block = _copied(block, room)
             if order == "last":
-                block = block.view(-1, fan_in).mT
+                block = block.view(1, -1, fan_in).mT
             elif order == "first":
                 block = block.view(groups, fan_in, -1)
             else:
@@ -268,15 +264,16 @@ def _columns(
             yield some, slice(top, top + lines), block
 
 
-def _channels_last(x: Tensor, weight: Tensor, width: int, stride: Pair, dilation: Pair) -> bool:
-    """Say whether columns had better be copied in runs of channels than in runs of pixels.
+def _order(x: Tensor, weight: Tensor, width: int, stride: Pair, dilation: Pair) -> str:
+    """Return the order of ``_columns``, "first" or "last", whose copies are in the longer runs.
 
-    Runs are of numbers that are neighbours in memory: of the pixels of a row, or, where the rows
-    are short, of the channels of a pixel.
+    Runs are of numbers that are neighbours in memory: of the pixels of a row, or of the channels of
+    a pixel. A run of pixels that fills a line of the cache, 64 bytes, is long enough.
     """
-    run_of_pixels = width if stride[1] == 1 else 1
-    run_of_channels = x.shape[1] * (weight.shape[3] if dilation[1] == 1 else 1)
-    return x.shape[1] == weight.shape[1] and run_of_channels > 6 * run_of_pixels
+    pixels = width if stride[1] == 1 else 1
+    channels = x.shape[1] * (weight.shape[3] if dilation[1] == 1 else 1)
+    short = pixels * x.element_size() < 64 and channels > 3 * pixels
+    return "last" if short and x.shape[1] == weight.shape[1] else "first"
 
 
 def _conv2d_im2col(
@@ -287,21 +284,19 @@ def _conv2d_im2col(
     groups = x.shape[1] // group_channels
     height, width = output_size(x.shape[2:], kernel, stride, around, dilation)
     z = x.new_empty(len(x), out_channels, height, width)
-    if _channels_last(x, weight, width, stride, dilation):
-        kernels = weight.permute(0, 2, 3, 1).reshape(out_channels, -1)
-        for images, rows, columns in _columns(x, weight, around, stride, dilation, "last"):
-            found = _product(kernels, columns)
-            found = found.view(out_channels, images.stop - images.start, -1, width)
-            z[images, :, rows] = found.transpose(0, 1)
-        return z
-    kernels = weight.reshape(groups, out_channels // groups, -1)
-    for images, rows, columns in _columns(x, weight, around, stride, dilation, "images"):
-        into = z[images, :, rows].view(len(columns), groups, kernels.shape[1], -1)
-        if groups == 1 and _is_large(kernels[0], columns[0, 0]):
-            for one, block in zip(into, columns, strict=True):
-                one[0] = _product(kernels[0], block[0])
-        else:
-            torch.matmul(kernels, columns, out=into)
+    if group_channels == 1:  # few products: what counts is to write each result in its place
+        order, kernels = "images", weight.reshape(groups, out_channels // groups, -1)
+    else:
+        order = _order(x, weight, width, stride, dilation)
+        kernels = weight.permute(0, 2, 3, 1) if order == "last" else weight
+        kernels = kernels.reshape(groups, out_channels // groups, -1)
+    for images, rows, columns in _columns(x, weight, around, stride, dilation, order):
+        into = z[images, :, rows]
+        if order == "images":
+            torch.matmul(kernels, columns, out=into.view(len(columns), *kernels.shape[:2], -1))
+            continue
+        found = _product(kernels[0], columns[0]) if groups == 1 else kernels @ columns
+        into.copy_(found.view(out_channels, -1, *into.shape[2:]).transpose(0, 1))
     return z
 
 
@@ -579,17 +574,16 @@ def _weight_gradient(
         patches = patches.unflatten(1, (groups, -1))
         signal = grad_z.unflatten(1, (groups, -1))
         return torch.einsum("ngohw,ngchwpq->gocpq", signal, patches).flatten(0, 1)
-    last = _channels_last(x, weight, grad_z.shape[3], stride, dilation)
+    order = _order(x, weight, grad_z.shape[3], stride, dilation)
     total = x.new_zeros(groups, len(weight) // groups, fan_in)
-    order = "last" if last else "first"
     blocks = _columns(x, weight, around, stride, dilation, order, weight.nbytes)
     for images, rows, columns in blocks:
         signal = grad_z[images, :, rows].transpose(0, 1).reshape(groups, total.shape[1], -1)
         if groups == 1:
-            total[0] += _product(signal[0], columns.view(fan_in, -1).T)
+            total[0] += _product(signal[0], columns[0].T)
         else:
             total += signal @ columns.mT
-    if last:
+    if order == "last":
         return total.view(len(weight), *weight.shape[2:], -1).permute(0, 3, 1, 2).contiguous()
     return total.view_as(weight)
 
