@@ -103,11 +103,23 @@ experiments: $(STAMP) ## record the experiments whose tables are out of date; re
 	@if [ -d experiments ]; then $(PY) -m cnnbook.recorded --workers $(JOBS) experiments; \
 	else echo "no experiments yet"; fi
 
-BENCHMARKS := benchmarks/convolution.py benchmarks/sweep.py
+# One at a time, since they measure. Those of probes have peers, in an environment of their own that
+# sees the packages of .venv too.
+BENCHMARKS := $(addprefix benchmarks/,convolution.py sweep.py growth.py memory.py building.py weights.py)
+PEERS := .stamps/peers
 
-bench: $(STAMP) ## record the tables of the benchmarks page; a quarter of an hour, on an idle machine
+$(PEERS)/.installed: benchmarks/requirements.txt $(STAMP)
+	@$(call say,installing the peers of the benchmarks)
+	@$(PY) -m venv $(PEERS)
+	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"), "$(CURDIR)/src", sep="\n")' \
+		> $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/peers.pth
+	@$(PEERS)/bin/python -m pip install -q --no-deps -r benchmarks/requirements.txt
+	@touch $@
+
+bench: $(STAMP) $(PEERS)/.installed ## record the tables of the benchmarks page; half an hour, on an idle machine
 	@$(call say,recording benchmarks)
 	@$(PY) -m cnnbook.recorded --fresh $(BENCHMARKS)
+	@$(PEERS)/bin/python -m cnnbook.recorded --fresh benchmarks/probes.py
 	@$(PY) scripts/execute.py chapters/reference/benchmarks.ipynb
 
 # A teacher's day. ASSIGNMENT names one or more; without it, all.

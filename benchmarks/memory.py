@@ -10,7 +10,7 @@ import sys
 
 SEEDS = range(5)
 SIDES = {"alexnet": 64, "vgg11": 32, "resnet18": 32, "densenet121": 32, "mobilenet_v3_large": 32}
-GRID = {"network": list(SIDES), "images": [500, 5000]}
+GRID = {"network": list(SIDES), "images": [200, 2000]}
 FREE = ("mebibytes",)
 BATCH = 50
 ALONE = """

@@ -9,9 +9,13 @@ deviation and share near zero of the layers with weights, without gradients; del
 ``SaturationTracker`` their covariance; ``torchlens.trace`` keeps every intermediate result, in a
 forward pass of its own. They are in ``benchmarks/requirements.txt``; ``make bench`` installs them
 into an environment of their own.
+
+Memory that is freed is kept for the next step. The C library may else give it back to the system
+after each, by chance, and then a step takes half as long again, watched or not.
 """
 
 import copy
+import ctypes
 import tempfile
 import warnings
 from contextlib import nullcontext
@@ -26,6 +30,17 @@ from cnnbook.probes import Probe
 SEEDS = range(5)
 FREE = ("milliseconds", "ratio")
 STEPS = 10
+
+
+def keep_memory():
+    """Ask the C library, if it is glibc, to give no memory back."""
+    trim_threshold, mmap_threshold = -1, -3
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(mmap_threshold, 2**30)
 
 
 def activation_stats(model):
@@ -64,12 +79,11 @@ GRID = {"watcher": [*WATCHERS, "SaturationTracker of delve", "trace of torchlens
 def run(seed, watcher):
     """Measure one watcher."""
     warnings.simplefilter("ignore")
+    keep_memory()
     model = models.b_net()
     x, y = torch.randn(64, 1, 28, 28), torch.randint(0, 10, (64,))
 
-    def steps(model, watch, before=None):
-        optimizer = torch.optim.Adam(model.parameters())
-
+    def steps(model, optimizer, watch, before=None):
         def train():
             with watch(model):
                 for _ in range(STEPS):
@@ -81,13 +95,16 @@ def run(seed, watcher):
 
         return train
 
-    watched = copy.deepcopy(model)
-    watch, before = WATCHERS.get(watcher, nullcontext), None
+    # Both train the same network, so that its place in memory decides nothing; but what delve does
+    # to a network cannot be undone.
+    trained = (model, torch.optim.Adam(model.parameters()))
+    watched, watch, before = trained, WATCHERS.get(watcher, nullcontext), None
     if watcher.startswith("SaturationTracker"):
-        saturation(watched)
+        watched = copy.deepcopy(trained)
+        saturation(watched[0])
     elif watcher.startswith("trace"):
         before = traced
-    turns = {"plain": steps(model, nullcontext), "watched": steps(watched, watch, before)}
+    turns = {"plain": steps(*trained, nullcontext), "watched": steps(*watched, watch, before)}
     times = timing.alternate(turns, rounds=15)
     ratios = timing.ratios(times, "plain")["ratio"]
     return {"milliseconds": 1e3 * times["plain"].median() / STEPS, "ratio": ratios["watched"]}

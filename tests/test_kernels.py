@@ -53,6 +53,18 @@ def test_sums_are_those_of_numpy(sizes, dtype, order, seed):
     assert _kernels.square(rows) == pytest.approx(right[1].sum(), rel=1e-11)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_a_change_is_that_of_numpy(dtype):
+    before, after = torch.randn(2, 6, 7, generator=repro.generator(0)).to(dtype)
+    after = after.T.contiguous().T.requires_grad_()
+    old, step = before.double(), after.detach().double() - before.double()
+    right = (old.square().sum().item(), step.square().sum().item())
+    assert _kernels.change(before, after) == pytest.approx(right, rel=1e-12)
+    sums = np.zeros(2)
+    _kernels._add_change.py_func(old.flatten().numpy(), (old + step).flatten().numpy(), sums)
+    assert sums == pytest.approx(right, rel=1e-12)
+
+
 def test_values_that_are_not_finite_stay_what_they_are():
     rows = torch.randn(2, 4, 40)
     rows[0, :3, 7] = torch.tensor([math.nan, math.inf, -math.inf])

@@ -59,6 +59,18 @@ def _add_relu_moments(rows, sums):
             sums[unit, 4] += positive
 
 
+@_compiled
+def _add_change(before, after, sums):
+    size = change = 0.0
+    for i in range(len(before)):
+        old = np.float64(before[i])
+        step = np.float64(after[i]) - old
+        size += old * old
+        change += step * step
+    sums[0] += size
+    sums[1] += change
+
+
 def moments(rows: Tensor) -> np.ndarray:
     """Return Σz and Σz² of each unit, in double precision.
 
@@ -89,7 +101,22 @@ def relu_moments(rows: Tensor) -> np.ndarray:
 
 def square(value: Tensor) -> float:
     """Return the sum of the squares of all entries, in double precision."""
-    return float(moments(value.reshape(1, 1, -1))[1, 0])
+    return float(moments(at_least_float32(value).reshape(1, 1, -1))[1, 0])
+
+
+def change(before: Tensor, after: Tensor) -> tuple[float, float]:
+    """Return the sums of squares of ``before``, and of ``after`` − ``before``."""
+    if before.device.type != "cpu":
+        return square(before), square(after.double() - before)
+    sums, both = np.zeros(2), (before, after)
+    both = (at_least_float32(tensor).reshape(-1).numpy(force=True) for tensor in both)
+    _add_change(*both, sums)
+    return float(sums[0]), float(sums[1])
+
+
+def at_least_float32(value: Tensor) -> Tensor:
+    """Return a tensor that the kernels can read: half precision as single."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 def _summed(add: Callable[..., None], rows: Tensor, sums: int) -> np.ndarray:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from cnnbook import _kernels
@@ -18,15 +17,6 @@ UNIT_COLUMNS = (
     *("layer", "unit", "positions", "z_mean", "z_std", "a_mean", "a_std", "active", "flat"),
     *("dead", "sparse", "dormant", "saturated", "nonfinite", "grad_z"),
 )
-
-
-def norm(value: Tensor) -> float:
-    """Return the Euclidean norm of a tensor, in double precision."""
-    return math.sqrt(_kernels.square(_at_least_float32(value)))
-
-
-def _at_least_float32(value: Tensor) -> Tensor:
-    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 @dataclass(eq=False)
@@ -120,7 +110,7 @@ class Row:
         Raises:
             ValueError: If the number of units is not that of the batches before.
         """
-        value = _at_least_float32(value.detach())
+        value = _kernels.at_least_float32(value.detach())
         if value.ndim == self.unbatched:
             value = value.unsqueeze(0)
         if self.units_last:

@@ -68,7 +68,7 @@ from torch.utils.hooks import RemovableHandle
 
 from cnnbook import _calls, _kernels
 from cnnbook._arguments import as_int
-from cnnbook._rows import SATURATED_BELOW, UNIT_COLUMNS, Row, norm
+from cnnbook._rows import SATURATED_BELOW, UNIT_COLUMNS, Row
 
 Loss = Callable[[Any, Any], Tensor]
 _After = Callable[[Any], None]
@@ -456,7 +456,7 @@ class Probe:
     def _weight_hook(self, weight: nn.Parameter) -> Callable[[Tensor], None]:
         def see(gradient: Tensor) -> None:
             if self._measuring:
-                square = norm(gradient) ** 2 / gradient.numel()
+                square = _kernels.square(gradient) / gradient.numel()
                 for row in self._rows.values():
                     if row.weight is weight:
                         row.grad_weight.add(square)
@@ -475,9 +475,9 @@ class Probe:
 
     def _after_step(self, optimizer: Optimizer, *_: object) -> None:
         for row, before in self._before.pop(optimizer, ()):
-            size = norm(before)
+            size, step = _kernels.change(before, row.weight)
             if size > 0:
-                row.update_ratio.add(norm(row.weight.detach() - before) / size)
+                row.update_ratio.add(math.sqrt(step / size))
 
 
 def measure(
