@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+Pair: TypeAlias = tuple[int, int]
 IntOrPair: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int] | str
 _Choice = TypeVar("_Choice")
@@ -173,6 +174,39 @@ def as_padding(
         return tuple((total // 2, total - total // 2) for total in totals)  # type: ignore[return-value]
     vertical, horizontal = as_pair("padding", padding, 0)
     return (vertical, vertical), (horizontal, horizontal)
+
+
+def output_size(
+    sizes: Pair,
+    kernels: Pair,
+    strides: Pair,
+    paddings: tuple[Pair, Pair],
+    dilations: Pair,
+    ceil_mode: bool = False,
+) -> Pair:
+    """Return ``geometry.conv_output_size`` of pairs that were checked already.
+
+    ``paddings`` are ((top, bottom), (left, right)).
+
+    Raises:
+        ValueError: If the kernel exceeds the padded input.
+    """
+    outputs = []
+    for n, k, s, (before, after), d in zip(
+        sizes, kernels, strides, paddings, dilations, strict=True
+    ):
+        span = d * (k - 1) + 1
+        free = n + before + after - span
+        if free < 0:
+            raise ValueError(
+                f"kernel_size {k} with dilation {d} spans {span} pixels, "
+                f"more than the padded input of {n + before + after}"
+            )
+        out = free // s + 1
+        if ceil_mode and free % s and out * s < n + before:
+            out += 1
+        outputs.append(out)
+    return outputs[0], outputs[1]
 
 
 def check_images(name: str, x: object) -> None:

@@ -10,9 +10,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from cnnbook._arguments import IntOrPair, Padding, as_int, as_padding, as_pair, check_images
-
-Pair = tuple[int, int]
+from cnnbook._arguments import (
+    IntOrPair,
+    Padding,
+    as_int,
+    as_padding,
+    as_pair,
+    check_images,
+    output_size,
+)
 
 
 def conv_output_size(
@@ -52,37 +58,6 @@ def conv_output_size(
     paddings = as_padding(padding, kernels, strides, dilations)
     outputs = output_size(sizes, kernels, strides, paddings, dilations, ceil_mode)
     return outputs[0] if isinstance(size, int) else outputs
-
-
-def output_size(
-    sizes: Pair,
-    kernels: Pair,
-    strides: Pair,
-    paddings: tuple[Pair, Pair],
-    dilations: Pair,
-    ceil_mode: bool = False,
-) -> Pair:
-    """Return ``conv_output_size`` of pairs that were checked already, padding of each side apart.
-
-    Raises:
-        ValueError: If the kernel exceeds the padded input.
-    """
-    outputs = []
-    for n, k, s, (before, after), d in zip(
-        sizes, kernels, strides, paddings, dilations, strict=True
-    ):
-        span = d * (k - 1) + 1
-        free = n + before + after - span
-        if free < 0:
-            raise ValueError(
-                f"kernel_size {k} with dilation {d} spans {span} pixels, "
-                f"more than the padded input of {n + before + after}"
-            )
-        out = free // s + 1
-        if ceil_mode and free % s and out * s < n + before:
-            out += 1
-        outputs.append(out)
-    return outputs[0], outputs[1]
 
 
 def conv_transpose_output_size(

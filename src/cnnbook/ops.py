@@ -24,6 +24,7 @@ from torch.autograd.forward_ad import unpack_dual
 from cnnbook._arguments import (
     IntOrPair,
     Padding,
+    Pair,
     as_int,
     as_padding,
     as_pair,
@@ -31,8 +32,9 @@ from cnnbook._arguments import (
     check_images,
     check_same_dtype,
     check_shape,
+    output_size,
 )
-from cnnbook.geometry import Pair, conv_output_size, conv_transpose_output_size, output_size
+from cnnbook.geometry import conv_output_size, conv_transpose_output_size
 
 Around = tuple[Pair, Pair]  # pixels of padding: ((top, bottom), (left, right))
 _Method = Callable[[Tensor, Tensor, Around, Pair, Pair], Tensor]  # …, stride and dilation
