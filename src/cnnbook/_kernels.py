@@ -71,18 +71,29 @@ def _add_change(before, after, sums):
     sums[1] += change
 
 
-def moments(rows: Tensor) -> np.ndarray:
-    """Return Σz and Σz² of each unit, in double precision.
+@_compiled
+def _add(part, sums):
+    for i in range(part.shape[0]):
+        for j in range(part.shape[1]):
+            sums[i, j] += part[i, j]
+
+
+def add(part: np.ndarray, sums: np.ndarray) -> None:
+    """Add a matrix to another in place, without NumPy's warning of ∞ − ∞."""
+    _add(part, sums)
+
+
+def add_moments(rows: Tensor, sums: np.ndarray) -> None:
+    """Add Σz and Σz² of each unit to ``sums`` (units, 2), float64, in place.
 
     Args:
         rows: z (N, units, positions), float32 or float64.
-
-    Returns:
-        Shape (2, units).
+        sums: What they are added to.
     """
-    if rows.device.type != "cpu":
-        return _moments_elsewhere(rows)
-    return _summed(_add_moments, rows, 2)
+    if rows.device.type == "cpu":
+        _add_moments(_read(rows), sums)
+    else:
+        _add(_moments_elsewhere(rows), sums)
 
 
 def relu_moments(rows: Tensor) -> np.ndarray:
@@ -92,16 +103,20 @@ def relu_moments(rows: Tensor) -> np.ndarray:
         rows: z (N, units, positions), float32 or float64.
 
     Returns:
-        Shape (5, units), float64.
+        Shape (units, 5), float64.
     """
     if rows.device.type != "cpu":
         return _relu_moments_elsewhere(rows)
-    return _summed(_add_relu_moments, rows, 5)
+    sums = np.zeros((rows.shape[1], 5))
+    _add_relu_moments(_read(rows), sums)
+    return sums
 
 
 def square(value: Tensor) -> float:
     """Return the sum of the squares of all entries, in double precision."""
-    return float(moments(at_least_float32(value).reshape(1, 1, -1))[1, 0])
+    sums = np.zeros((1, 2))
+    add_moments(at_least_float32(value).reshape(1, 1, -1), sums)
+    return float(sums[0, 1])
 
 
 def change(before: Tensor, after: Tensor) -> tuple[float, float]:
@@ -119,19 +134,18 @@ def at_least_float32(value: Tensor) -> Tensor:
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 
-def _summed(add: Callable[..., None], rows: Tensor, sums: int) -> np.ndarray:
-    """Run a kernel on contiguous rows, so that it is compiled once for each precision."""
-    result = np.zeros((rows.shape[1], sums))
-    add(rows.contiguous().numpy(force=True), result)
-    return result.T
+def _read(rows: Tensor) -> np.ndarray:
+    """Return contiguous rows, for which the kernels are compiled once in each precision."""
+    return rows.contiguous().numpy(force=True)
 
 
 def _moments_elsewhere(rows: Tensor) -> np.ndarray:
-    """Return the same as ``moments`` by PyTorch, for a tensor that is not in main memory."""
+    """Return Σz and Σz² by PyTorch, (units, 2), for a tensor that is not in main memory."""
     z = rows.double()
-    return torch.stack([z.sum((0, 2)), z.square().sum((0, 2))]).cpu().numpy()
+    return torch.stack([z.sum((0, 2)), z.square().sum((0, 2))], 1).cpu().numpy()
 
 
 def _relu_moments_elsewhere(rows: Tensor) -> np.ndarray:
     positive = (rows > 0).sum((0, 2)).cpu().numpy()
-    return np.vstack([_moments_elsewhere(rows), _moments_elsewhere(rows.relu()), positive])
+    both = (_moments_elsewhere(rows), _moments_elsewhere(rows.relu()))
+    return np.column_stack([*both, positive])

@@ -42,16 +42,21 @@ class Sums:
     """Running sums of one quantity, per unit: count, first and second power."""
 
     count: int = 0
-    first: np.ndarray | float = 0.0
-    second: np.ndarray | float = 0.0
+    powers: np.ndarray | None = None  # (units, 2)
 
     def add(self, rows: Tensor, moments: np.ndarray | None = None) -> None:
-        """Add ``rows`` (N, units, positions), whose ``moments`` may be known already."""
-        first, second = _kernels.moments(rows) if moments is None else moments
+        """Add ``rows`` (N, units, positions), whose ``moments`` (units, 2) may be known already."""
+        if self.powers is None:
+            self.powers = np.zeros((rows.shape[1], 2))
+        if moments is None:
+            _kernels.add_moments(rows, self.powers)
+        else:
+            _kernels.add(moments, self.powers)
         self.count += rows.shape[0] * rows.shape[2]
-        with np.errstate(invalid="ignore"):  # ∞ − ∞
-            self.first = self.first + first
-            self.second = self.second + second
+
+    def copy(self) -> "Sums":
+        """Return what was added so far."""
+        return Sums(self.count, None if self.powers is None else self.powers.copy())
 
     def mean(self, total: np.ndarray | float) -> np.ndarray | float:
         """Return a total of each unit as its mean over images and positions."""
@@ -59,7 +64,8 @@ class Sums:
 
     def moments(self) -> tuple[np.ndarray | float, np.ndarray | float]:
         """Return the mean of each unit and its mean square."""
-        return self.mean(self.first), self.mean(self.second)
+        first, second = (math.nan, math.nan) if self.powers is None else self.powers.T
+        return self.mean(first), self.mean(second)
 
 
 @dataclass(eq=False)
@@ -158,7 +164,7 @@ class Row:
         for name, verdict in verdicts.items():
             frame[name] = verdict.astype("boolean").where(finite & known)
         frame["nonfinite"] = ~finite
-        frame["grad_z"] = np.sqrt(self.grad.mean(self.grad.second))
+        frame["grad_z"] = np.sqrt(self.grad.moments()[1])
         return frame[list(UNIT_COLUMNS)]
 
     def record(self, tau: float) -> dict[str, object]:
@@ -184,7 +190,7 @@ class Row:
             **means,
             **shares,
             "flat": float(frame["flat"].mean()),
-            "grad_z": float(np.sqrt(np.mean(self.grad.mean(self.grad.second)))),
+            "grad_z": float(np.sqrt(np.mean(self.grad.moments()[1]))),
             "grad_weight": math.sqrt(self.grad_weight.value),
             "update_ratio": self.update_ratio.value,
         }

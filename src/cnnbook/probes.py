@@ -390,10 +390,12 @@ class Probe:
             rows = row.rows_of(a)
             if known is None:
                 row.a.add(rows)
-                row.add_slopes(moving, working, _kernels.moments(rows.abs())[0])
+                magnitude = np.zeros((row.units, 2))
+                _kernels.add_moments(rows.abs(), magnitude)
+                row.add_slopes(moving, working, magnitude[:, 0])
             else:
-                row.a.add(rows, known[2:4])
-                row.add_slopes(known[4], known[4], known[2])
+                row.a.add(rows, known[:, 2:4])
+                row.add_slopes(known[:, 4], known[:, 4], known[:, 2])
 
         return after
 
@@ -425,9 +427,9 @@ class Probe:
         The moments of z are the first of those ``known``, if any are.
         """
         row, hook = output.row, None
-        old = row.images, row.z.count, row.z.first, row.z.second
+        old = row.images, row.z.copy()
         rows = row.rows_of(z)
-        row.z.add(rows, None if known is None else known[:2])
+        row.z.add(rows, None if known is None else known[:, :2])
         row.images += len(rows)
         if self.gradients and z.requires_grad:
 
@@ -438,7 +440,7 @@ class Probe:
             self._tensor_hooks.append(hook)
 
         def undo() -> None:
-            row.images, row.z.count, row.z.first, row.z.second = old
+            row.images, row.z = old
             if hook is not None:
                 hook.remove()
 
