@@ -651,7 +651,7 @@ NOTEBOOK_TOOLS = {"chapters", "import_ipynb", "importnb", "nbclient", "nbconvert
 
 
 # The private helpers that other private helpers may import.
-GROUND = ("_arguments", "_files")
+GROUND = ("_arguments", "_files", "_kernels")
 
 
 def floor_of(module: str) -> int | None:

@@ -83,6 +83,17 @@ def test_values_that_are_not_finite_stay_what_they_are():
     np.testing.assert_allclose(moments(rows), right[:, :2])
 
 
+def test_adding_is_in_place_and_silent():
+    part = np.array([[1.0, math.inf], [2.0, 3.0]])
+    for add in (_kernels.add, _kernels._add.py_func):
+        sums = np.array([[1.0, 1.0], [0.5, math.inf]])
+        add(part, sums)
+        np.testing.assert_array_equal(sums, [[2.0, math.inf], [2.5, math.inf]])
+    with_infinities = np.array([[-math.inf]])
+    _kernels.add(np.array([[math.inf]]), with_infinities)  # NumPy would warn
+    assert np.isnan(with_infinities).all()
+
+
 def test_squares_beyond_single_precision():
     rows = torch.tensor([1e-30, 2e-30, 1e30]).view(1, 3, 1)
     np.testing.assert_allclose(moments(rows, 0.0)[:, 1], [1e-60, 4e-60, 1e60], rtol=1e-6)
