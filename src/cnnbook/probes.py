@@ -373,11 +373,12 @@ class Probe:
         row.activation = name
         if self._path:
             self._seen.add(id(self._path[-1]))
-        known = None
+        rows = known = None
         if name == "relu":  # all there is to know, in one reading of z
-            known = _kernels.relu_moments(row.rows_of(z))
+            rows = row.rows_of(z)
+            known = _kernels.relu_moments(rows)
         if output.undo is None:
-            self._measure_z(output, z, known)
+            self._measure_z(output, z, rows, known)
         if known is None:
             slopes = _calls.derivative(name, z, options, named).abs()
             limit = SATURATED_BELOW * _calls.steepest(name, z, options, named)
@@ -387,11 +388,11 @@ class Probe:
             )
 
         def after(a: Any) -> None:
-            rows = row.rows_of(a)
             if known is None:
-                row.a.add(rows)
+                values = row.rows_of(a)
+                row.a.add(values)
                 magnitude = np.zeros((row.units, 2))
-                _kernels.add_moments(rows.abs(), magnitude)
+                _kernels.add_moments(values.abs(), magnitude)
                 row.add_slopes(moving, working, magnitude[:, 0])
             else:
                 row.a.add(rows, known[:, 2:4])
@@ -421,14 +422,21 @@ class Probe:
         key = name if call == 1 else f"{name}#{call}"
         return self._rows.setdefault(key, Row(key))
 
-    def _measure_z(self, output: _Output, z: Tensor, known: np.ndarray | None = None) -> None:
+    def _measure_z(
+        self,
+        output: _Output,
+        z: Tensor,
+        rows: Tensor | None = None,
+        known: np.ndarray | None = None,
+    ) -> None:
         """Add z, and its gradient when that comes; ``output.undo`` takes both back.
 
-        The moments of z are the first of those ``known``, if any are.
+        The rows of z may be known already, and what ``relu_moments`` found in them.
         """
         row, hook = output.row, None
         old = row.images, row.z.copy()
-        rows = row.rows_of(z)
+        if rows is None:
+            rows = row.rows_of(z)
         row.z.add(rows, None if known is None else known[:, :2])
         row.images += len(rows)
         if self.gradients and z.requires_grad:
