@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import strategies
@@ -420,3 +421,17 @@ BAD_CALLS = [
 def test_bad_arguments_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("method", ["im2col", "winograd4", "fft"])
+def test_dual_numbers_carry_tangents(method):
+    x, x_dot = torch.randn(2, 2, 3, 9, 9, dtype=torch.float64)
+    weight, weight_dot = torch.randn(2, 4, 3, 3, 3, dtype=torch.float64)
+    with forward_ad.dual_level():
+        found = ops.conv2d(forward_ad.make_dual(x, x_dot), weight, method=method)
+        of_x = forward_ad.unpack_dual(found).tangent
+        found = ops.conv2d(x, forward_ad.make_dual(weight, weight_dot), method=method)
+        of_weight = forward_ad.unpack_dual(found).tangent
+    torch.testing.assert_close(of_x, F.conv2d(x_dot, weight))
+    torch.testing.assert_close(of_weight, F.conv2d(x, weight_dot))
