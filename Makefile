@@ -116,7 +116,7 @@ $(PEERS)/.installed: benchmarks/requirements.txt $(STAMP)
 	@$(PEERS)/bin/python -m pip install -q --no-deps -r benchmarks/requirements.txt
 	@touch $@
 
-bench: $(STAMP) $(PEERS)/.installed ## record the tables of the benchmarks page; half an hour, on an idle machine
+bench: $(STAMP) $(PEERS)/.installed ## record the tables of the benchmarks page; forty minutes, on an idle machine
 	@$(call say,recording benchmarks)
 	@$(PY) -m cnnbook.recorded --fresh $(BENCHMARKS)
 	@$(PEERS)/bin/python -m cnnbook.recorded --fresh benchmarks/probes.py

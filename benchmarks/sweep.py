@@ -1,13 +1,15 @@
-"""Throughput of ``sweep.run`` with two processes, beside the plain loop over the same runs.
+"""Throughput of ``sweep.run`` with one process and with two, beside the plain loop.
 
-Sixteen short training runs of a small CNN, of about a second each. Loop and sweep alternate. A
-sweep is *cold* when it starts its processes, which import PyTorch and load the images, and *warm*
-when those of the sweep before still wait, as in a notebook with several sweeps. The losses must
-agree digit for digit. Columns: seconds of the loop, and how many times as fast the sweeps are.
+Sixteen short training runs of a small CNN, of about a second each. A sweep is *cold* when it starts
+its processes, which import PyTorch and load the images, and *warm* when those of the sweep before
+still wait, as in a notebook with several sweeps. After the cold sweep, the loop, a sweep in this
+process and a warm one take turns. The losses must agree digit for digit. Columns: seconds of the
+loop, and how many times as fast as it the sweeps are, by the median of the turns.
 
 Run it on a machine that does nothing else: ``make bench``.
 """
 
+import statistics
 import time
 
 import torch
@@ -19,11 +21,12 @@ from cnnbook import data, repro, sweep
 
 SEEDS = range(5)
 GRID = [{"runs": 16, "processes": 2}]
-FREE = ("seconds_loop", "cold", "warm")
+FREE = ("seconds_loop", "one", "cold", "warm")
+TURNS = 3
 
 
 def run(seed, runs, processes):
-    """Measure a loop, a cold sweep and a warm one."""
+    """Measure a loop, a sweep in this process, a cold one and a warm one."""
 
     def train(seed, steps):  # in here, so that it travels by value
         split = data.load().train
@@ -44,18 +47,24 @@ def run(seed, runs, processes):
     def loop():
         return [repro.seed_all(each) and train(each, 120)["loss"] for each in range(runs)]
 
-    def swept():
-        table = sweep.run(train, {"steps": [120]}, range(runs), workers=processes)
+    def swept(workers):
+        table = sweep.run(train, {"steps": [120]}, range(runs), workers=workers)
         return table["loss"].tolist()
 
+    ways = {"loop": loop, "one": lambda: swept(1), "warm": lambda: swept(processes)}
     train(0, 5)
     get_reusable_executor(max_workers=1).shutdown(wait=True, kill_workers=True)
     seconds, losses = [], []
-    for work in (loop, swept, swept):
-        start = time.perf_counter()
-        losses.append(work())
-        seconds.append(time.perf_counter() - start)
-    if not losses[0] == losses[1] == losses[2]:
+    for order in (("loop", "warm"), *[tuple(ways)] * TURNS):  # the first is cold
+        turn = {}
+        for name in order:
+            start = time.perf_counter()
+            losses.append(ways[name]())
+            turn[name] = time.perf_counter() - start
+        seconds.append(turn)
+    if any(other != losses[0] for other in losses):
         raise AssertionError("loop and sweep must agree digit for digit")
-    alone, cold, warm = seconds
-    return {"seconds_loop": alone, "cold": alone / cold, "warm": alone / warm}
+    first, *turns = seconds
+    faster = {n: statistics.median(t["loop"] / t[n] for t in turns) for n in ("one", "warm")}
+    alone = statistics.median(t["loop"] for t in turns)
+    return {"seconds_loop": alone, "cold": first["loop"] / first["warm"], **faster}

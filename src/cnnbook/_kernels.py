@@ -72,15 +72,11 @@ def _add_change(before, after, sums):
 
 
 @_compiled
-def _add(part, sums):
+def add(part: np.ndarray, sums: np.ndarray) -> None:
+    """Add a matrix to another in place, without NumPy's warning of ∞ − ∞."""
     for i in range(part.shape[0]):
         for j in range(part.shape[1]):
             sums[i, j] += part[i, j]
-
-
-def add(part: np.ndarray, sums: np.ndarray) -> None:
-    """Add a matrix to another in place, without NumPy's warning of ∞ − ∞."""
-    _add(part, sums)
 
 
 def add_moments(rows: Tensor, sums: np.ndarray) -> None:
@@ -93,7 +89,7 @@ def add_moments(rows: Tensor, sums: np.ndarray) -> None:
     if rows.device.type == "cpu":
         _add_moments(_read(rows), sums)
     else:
-        _add(_moments_elsewhere(rows), sums)
+        add(_moments_elsewhere(rows), sums)
 
 
 def relu_moments(rows: Tensor) -> np.ndarray:
