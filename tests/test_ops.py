@@ -159,9 +159,10 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch, path, size):
     ("shape", "kernel", "options", "name"),
     [
         ((64, 128, 28, 28), (128, 128, 3, 3), {}, "winograd4"),
-        ((64, 128, 28, 28), (64, 128, 3, 3), {}, "im2col"),
-        ((3, 128, 28, 28), (128, 128, 3, 3), {}, "winograd4"),
-        ((2, 128, 28, 28), (128, 128, 3, 3), {}, "im2col"),
+        ((64, 512, 4, 4), (512, 512, 3, 3), {}, "winograd2"),  # half of a tile of 4 × 4 is wasted
+        ((2, 512, 6, 6), (512, 512, 3, 3), {}, "im2col"),  # transforming the kernels costs more
+        ((64, 3, 28, 28), (32, 3, 3, 3), {}, "im2col"),  # and here the images
+        ((6, 64, 10, 10), (64, 64, 3, 3), {}, "im2col"),  # and here the calls
         ((64, 128, 28, 28), (128, 128, 3, 3), {"stride": 2}, "im2col"),
         ((64, 128, 28, 28), (128, 128, 3, 3), {"dilation": 2}, "im2col"),
         ((64, 256, 28, 28), (256, 128, 3, 3), {"groups": 2}, "im2col"),
@@ -173,7 +174,7 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch, path, size):
 )
 def test_auto_takes(monkeypatch, shape, kernel, options, name):
     taken = []
-    for method in ("im2col", "fft", "winograd4"):
+    for method in ("im2col", "fft", "winograd2", "winograd4"):
         record = partial(lambda method, x, *_: taken.append(method) or x.new_zeros(1), method)
         monkeypatch.setitem(ops.METHODS, method, record)
     x, weight = torch.zeros(1).expand(shape), torch.zeros(1).expand(kernel)
@@ -263,8 +264,9 @@ def test_patches_are_never_in_memory_all_at_once(method, shape):
 @pytest.mark.parametrize("method", sorted(set(ops.METHODS) - {"loops", "auto"}))
 @pytest.mark.parametrize("onednn", [True, False])
 def test_float32_rounds_and_winograd4_more(monkeypatch, method, onednn):
-    if not onednn:
-        monkeypatch.setattr(ops, "_HAS_ONEDNN", False)
+    if onednn and not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        pytest.skip("this PyTorch has no oneDNN")
+    monkeypatch.setattr(ops, "_PREFERS_ONEDNN", onednn)
     errors = {}
     for name in (method, "im2col"):
         exact, _ = both(name, (4, 64, 24, 24), (32, 64, 3, 3), 1, 1, 1)
@@ -435,3 +437,20 @@ def test_dual_numbers_carry_tangents(method):
         of_weight = forward_ad.unpack_dual(found).tangent
     torch.testing.assert_close(of_x, F.conv2d(x_dot, weight))
     torch.testing.assert_close(of_weight, F.conv2d(x, weight_dot))
+
+
+@pytest.mark.parametrize("method", ["im2col", "winograd4", "fft"])
+def test_functional_transforms_may_follow_something_else(method):
+    x, weight = torch.randn(2, 3, 9, 9), torch.randn(4, 3, 3, 3)
+    scale, z = torch.tensor([1.0, 2.0]), F.conv2d(x, weight)
+
+    def scaled(factor):
+        return factor * ops.conv2d(x, weight, method=method)
+
+    ops._winograd_transforms.cache_clear()
+    slope = torch.func.grad(lambda factor: scaled(factor).sum())(scale[0])
+    torch.testing.assert_close(slope, z.sum(), rtol=1e-3, atol=1e-3)
+    tangent = torch.func.jvp(scaled, (scale[0],), (scale[1],))[1]
+    torch.testing.assert_close(tangent, 2 * z, rtol=1e-3, atol=1e-3)
+    found = torch.func.vmap(scaled)(scale)
+    torch.testing.assert_close(found, torch.stack([z, 2 * z]), rtol=1e-3, atol=1e-3)

@@ -10,6 +10,7 @@ A convolution can be computed in several ways, ``METHODS``: six loops, one matri
 (Winograd). They agree but for rounding.
 """
 
+import functools
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -142,25 +143,34 @@ def _block_size(n: int, rows: int, row_bytes: int) -> Pair:
     return max(1, min(n, fit // rows)), min(rows, fit)
 
 
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """Return the product of two matrices, a @ b.
+def _in_room(a: Tensor, b: Tensor, room: Tensor) -> Tensor:
+    """Return a @ b in the memory of ``room``, for matrices and batches, of one size, of them."""
+    shape = (*(a.shape[:-2] or b.shape[:-2]), a.shape[-2], b.shape[-1])
+    return torch.matmul(a, b, out=room[: math.prod(shape)].view(shape))
 
-    Where PyTorch has oneDNN, large products of float32 on a processor are left to it: MKL, which
-    multiplies matrices otherwise, is half as fast on processors other than Intel's.
+
+def _product(a: Tensor, b: Tensor, room: Tensor) -> Tensor:
+    """Return the product of two matrices or of two batches, in ``room`` if that is faster."""
+    large = a.shape[0] == 1 and a[0].numel() * b.shape[2] >= 2**20
+    if large and a.dtype == torch.float32 and a.device.type == "cpu" and _PREFERS_ONEDNN:
+        return torch.ops.mkldnn._linear_pointwise(a[0], b[0].T, None, "none", [], "")[None]
+    return _in_room(a, b, room)
+
+
+def _prefers_onednn() -> bool:
+    """Say whether to leave large products of float32 to oneDNN.
+
+    MKL, by which PyTorch multiplies matrices, is half as fast on other processors than Intel's.
     """
-    large = a.shape[0] * a.shape[1] * b.shape[1] >= 2**20
-    if large and a.dtype == torch.float32 and a.device.type == "cpu" and _HAS_ONEDNN:
-        return torch.ops.mkldnn._linear_pointwise(a, b.T, None, "none", [], "")
-    return a @ b
+    has_onednn = torch.backends.mkldnn.is_available()
+    maker = getattr(torch.cpu, "get_capabilities", dict)().get("cpu_name", "")
+    is_at_home = torch.backends.mkl.is_available() and maker.startswith("Intel")
+    return has_onednn and hasattr(torch.ops.mkldnn, "_linear_pointwise") and not is_at_home
 
 
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
-    torch.ops.mkldnn, "_linear_pointwise"
-)
-
-
+_PREFERS_ONEDNN = _prefers_onednn()
 _ROOMS = threading.local()
-_KEPT_BYTES = 2**25  # the most that a room may keep between two calls
+_KEPT_BYTES = 2**26  # the most that a room may keep between two calls
 
 
 def _room(like: Tensor, numbers: int, name: str) -> Tensor:
@@ -191,11 +201,17 @@ def _room_to_pad(x: Tensor, n: int, padding: Around, channels_last: bool) -> Ten
     height, width = (a + sum(more) for a, more in zip(x.shape[2:], padding, strict=True))
     channels = x.shape[1]
     room = _room(x, n * height * width * channels, "padded")
-    if padding != _NONE:
-        room.zero_()
     if channels_last:
-        return room.view(n, height, width, channels).permute(0, 3, 1, 2)
-    return room.view(n, channels, height, width)
+        padded = room.view(n, height, width, channels).permute(0, 3, 1, 2)
+    else:
+        padded = room.view(n, channels, height, width)
+    if padding != _NONE and room.shape[0] < 2**18:
+        room.zero_()
+    elif padding != _NONE:  # the frame alone, which takes more calls
+        for axis, size, (before, after) in zip((2, 3), (height, width), padding, strict=True):
+            padded.narrow(axis, 0, before).zero_()
+            padded.narrow(axis, size - after, after).zero_()
+    return padded
 
 
 def _copied(x: Tensor, room: Tensor) -> Tensor:
@@ -285,19 +301,22 @@ def _conv2d_im2col(
     out_channels, group_channels, *kernel = weight.shape
     groups = x.shape[1] // group_channels
     height, width = output_size(x.shape[2:], kernel, stride, around, dilation)
-    z = x.new_empty(len(x), out_channels, height, width)
+    z = x.new_empty(x.shape[0], out_channels, height, width)
     if group_channels == 1:  # few products: what counts is to write each result in its place
         order, kernels = "images", weight.reshape(groups, out_channels // groups, -1)
     else:
         order = _order(x, weight, width, stride, dilation)
-        kernels = weight.permute(0, 2, 3, 1) if order == "last" else weight
+        kernels = weight
+        if order == "last":
+            kernels = _copied(weight.permute(0, 2, 3, 1), _room(x, weight.numel(), "kernels"))
         kernels = kernels.reshape(groups, out_channels // groups, -1)
     for images, rows, columns in _columns(x, weight, around, stride, dilation, order):
         into = z[images, :, rows]
         if order == "images":
             torch.matmul(kernels, columns, out=into.view(len(columns), *kernels.shape[:2], -1))
             continue
-        found = _product(kernels[0], columns[0]) if groups == 1 else kernels @ columns
+        room = _room(x, out_channels * columns.shape[2], "products")
+        found = _product(kernels, columns, room)
         into.copy_(found.view(out_channels, -1, *into.shape[2:]).transpose(0, 1))
     return z
 
@@ -375,10 +394,13 @@ def winograd_matrices(outputs: int, taps: int = 3) -> tuple[Tensor, Tensor, Tens
     return evaluate(outputs), evaluate(taps) / factors[:, None], interpolate * factors
 
 
-def _transformed(matrix: Tensor, x: Tensor, room: Tensor) -> Tensor:
-    """Return matrixᵀ @ x in the memory of ``room``."""
-    shape = (*x.shape[:-2], matrix.shape[1], x.shape[-1])
-    return torch.matmul(matrix.T, x, out=room[: math.prod(shape)].view(shape))
+@functools.cache
+def _winograd_transforms(
+    outputs: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return A, B and G ⊗ G, not to be changed."""
+    a, g, b = (matrix.to(device, dtype) for matrix in winograd_matrices(outputs))
+    return a, b, torch.kron(g, g)
 
 
 def _conv2d_winograd(x: Tensor, weight: Tensor, around: Around, outputs: int) -> Tensor:
@@ -387,14 +409,15 @@ def _conv2d_winograd(x: Tensor, weight: Tensor, around: Around, outputs: int) ->
     Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A for a kernel g and a tile d. Summed over channels, the products of
     all tiles and kernels at one place are a product of matrices. ``weight`` is (C_out, C, 3, 3).
     """
-    a, g, b = (matrix.to(x) for matrix in winograd_matrices(outputs))
+    a, b, g = _winograd_transforms(outputs, x.dtype, x.device)
     out_channels, channels = weight.shape[:2]
     side, (top, bottom), (left, right) = outputs + 2, *around
     n, height, width = len(x), x.shape[2] + top + bottom - 2, x.shape[3] + left + right - 2
     down, across = -(-height // outputs), -(-width // outputs)
     filled = (bottom + down * outputs - height, right + across * outputs - width)
-    kernels = (torch.kron(g, g) @ weight.reshape(-1, 9).T).view(-1, out_channels, channels)
-    few, high = _block_size(n, down, side**2 * across * channels * x.element_size() // 4)
+    kernels = _room(x, side**2 * out_channels * channels, "kernels")
+    kernels = _in_room(g, weight.reshape(-1, 9).T, kernels).view(-1, out_channels, channels)
+    few, high = _block_size(n, down, side**2 * across * channels * x.element_size() // 2)
     around = ((top, filled[0]), (left, filled[1]))
     padded = _room_to_pad(x, few, around, channels_last=True)
     inside, tiles = crop(padded, around), windows(padded, (side, side), (outputs, outputs))
@@ -409,21 +432,18 @@ def _conv2d_winograd(x: Tensor, weight: Tensor, around: Around, outputs: int) ->
             pixels = tiles[:, :, :some, start : start + high]
             lines = pixels.shape[3]
             pixels = _copied(pixels, rooms[0]).view(side, -1)
-            pixels = _transformed(b, pixels, rooms[1]).view(side, side, -1)
-            pixels = _transformed(b, pixels, rooms[0]).view(side**2, -1, channels)
-            products = rooms[1][: pixels[..., 0].numel() * out_channels].view(
-                side**2, -1, out_channels
-            )
-            for product, p, k in zip(products, pixels, kernels, strict=True):
-                product.copy_(_product(p, k.T))
-            found = _transformed(a, products.view(side, -1), rooms[0]).view(outputs, side, -1)
-            found = _transformed(a, found, rooms[1]).view(
-                outputs, outputs, some, lines, across, out_channels
-            )
-            found = found.permute(2, 5, 3, 0, 4, 1).reshape(some, out_channels, lines * outputs, -1)
-            line = start * outputs
-            found = found[:, :, : height - line, :width]
-            z[first : first + some, :, line : line + lines * outputs] = found
+            pixels = _in_room(b.T, pixels, rooms[1]).view(side, side, -1)
+            pixels = _in_room(b.T, pixels, rooms[0]).view(side**2, -1, channels)
+            found = _in_room(kernels, pixels.mT, rooms[1])  # ((m + 2)², C_out, tiles)
+            found = _in_room(a.T, found.view(side, -1), rooms[0]).view(outputs, side, -1)
+            found = _in_room(found.mT, a, rooms[1])  # with the pixels of a tile's row last
+            found = found.view(outputs, out_channels, some, lines, -1)[..., :width]
+            rows = z[first : first + some, :, start * outputs : (start + lines) * outputs]
+            whole, rest = divmod(rows.shape[2], outputs)
+            into = rows[:, :, : whole * outputs].unflatten(2, (whole, outputs))
+            into.copy_(found[:, :, :, :whole].permute(2, 1, 3, 0, 4))
+            if rest:  # the last line of tiles ends below the image
+                rows[:, :, -rest:] = found[:rest, :, :, -1].permute(2, 1, 0, 3)
     return z
 
 
@@ -452,17 +472,29 @@ def _winograd_products(size: Sequence[int], outputs: int) -> int:
 
 
 def _conv2d_auto(x: Tensor, weight: Tensor, around: Around, stride: Pair, dilation: Pair) -> Tensor:
-    """Take the method that was fastest where the book measured them, as a rule."""
-    kernel, (out_channels, channels) = tuple(weight.shape[2:]), weight.shape[:2]
-    name = "im2col"
+    """Take the method that should be fastest."""
+    kernel, name = tuple(weight.shape[2:]), "im2col"
     if stride == (1, 1) and math.prod(kernel) >= 15**2:
         name = "fft"
-    elif kernel == (3, 3) and (*stride, *dilation) == (1, 1, 1, 1) and channels == x.shape[1]:
+    elif (*kernel, *stride, *dilation) == (3, 3, 1, 1, 1, 1) and x.shape[1] == weight.shape[1]:
         size = [a + sum(more) - 2 for a, more in zip(x.shape[2:], around, strict=True)]
-        tiles = len(x) * math.prod(-(-length // 4) for length in size)
-        if min(channels, out_channels) >= 128 and tiles >= 128:
-            name = "winograd4"
+        name = _least_work(x.shape[0], size, *weight.shape[:2])
     return METHODS[name](x, weight, around, stride, dilation)
+
+
+def _least_work(n: int, size: Sequence[int], out_channels: int, channels: int) -> str:
+    """Return the method with the least work for 3×3 kernels and ``size`` pixels of output.
+
+    Work is counted in multiply-adds of a product of matrices. In that time, by measurement, go 60
+    to copy a number of a patch, 100 to carry a number of a tile there or back, 40 to transform a
+    number of a kernel, and ten million to the calls of Winograd's method.
+    """
+    work = {"im2col": 9 * n * math.prod(size) * channels * (out_channels + 60)}
+    for outputs in (2, 4):
+        each = out_channels * channels + 100 * (out_channels + channels)
+        kernels = 40 * (outputs + 2) ** 2 * out_channels * channels
+        work[f"winograd{outputs}"] = n * _winograd_products(size, outputs) * each + kernels + 10**7
+    return min(work, key=work.get)
 
 
 METHODS: dict[str, _Method] = {
@@ -478,19 +510,15 @@ METHODS: dict[str, _Method] = {
 
 def _convolve(x: Tensor, weight: Tensor, *how: Any) -> Tensor:
     """Convolve by a method, in view of automatic differentiation where that looks on."""
-    if _is_followed(x) or _is_followed(weight):
+    if torch._C._are_functorch_transforms_active() or _is_followed(x) or _is_followed(weight):
         return _Convolution.apply(x, weight, *how)
     *how, method = how
     return METHODS[method](x, weight, *how)
 
 
 def _is_followed(x: Tensor) -> bool:
-    """Say whether automatic differentiation, of any kind, or ``vmap`` follows what ``x`` does."""
-    return (
-        (x.requires_grad and torch.is_grad_enabled())
-        or torch._C._functorch.is_functorch_wrapped_tensor(x)
-        or unpack_dual(x).tangent is not None
-    )
+    """Say whether automatic differentiation, forward or backward, follows what ``x`` does."""
+    return (x.requires_grad and torch.is_grad_enabled()) or unpack_dual(x).tangent is not None
 
 
 class _Convolution(torch.autograd.Function):
@@ -578,13 +606,11 @@ def _weight_gradient(
         return torch.einsum("ngohw,ngchwpq->gocpq", signal, patches).flatten(0, 1)
     order = _order(x, weight, grad_z.shape[3], stride, dilation)
     total = x.new_zeros(groups, len(weight) // groups, fan_in)
+    room = _room(x, weight.numel(), "products")
     blocks = _columns(x, weight, around, stride, dilation, order, weight.nbytes)
     for images, rows, columns in blocks:
         signal = grad_z[images, :, rows].transpose(0, 1).reshape(groups, total.shape[1], -1)
-        if groups == 1:
-            total[0] += _product(signal[0], columns[0].T)
-        else:
-            total += signal @ columns.mT
+        total += _product(signal, columns.mT, room)
     if order == "last":
         return total.view(len(weight), *weight.shape[2:], -1).permute(0, 3, 1, 2).contiguous()
     return total.view_as(weight)
@@ -648,7 +674,7 @@ def conv2d(
     if method == "loops":
         z = _conv2d_loops(x, weight, around, stride, dilation)
     else:
-        method = method if len(x) else "im2col"  # spectra want images
+        method = method if x.shape[0] else "im2col"  # spectra want images
         z = _convolve(x, weight, around, stride, dilation, method)
     return z if bias is None else z + bias[:, None, None]
 
