@@ -645,10 +645,10 @@ def conv2d(
             not depend on the size of the kernel; ``"winograd2"`` and ``"winograd4"``, tiles of
             2 × 2 and 4 × 4 outputs, for kernels of 3 × 3 with stride and dilation 1, and
             ``"winograd"``, whichever of the two multiplies less; ``"auto"``, the fastest, as a
-            rule. Patches and tiles are in memory a few MB at a time, and each thread keeps that
-            memory for its next call; spectra, and the kernels that Winograd's methods transform,
-            are there as a whole. In float32 all round about alike but ``"winograd4"``, whose errors
-            are some five times as large.
+            rule. Patches and tiles are in memory a few MB at a time; spectra, and the kernels that
+            Winograd's methods transform, as a whole. Each thread keeps the memory of patches, tiles
+            and kernels for its next call. In float32 all round about alike but ``"winograd4"``,
+            which ``"auto"`` may take: its errors are some five times as large.
 
     Returns:
         Pre-activations (N, C_out, H_out, W_out).
