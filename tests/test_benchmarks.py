@@ -9,7 +9,8 @@ from torch import nn
 from cnnbook import models, recorded
 
 ROOT = Path(__file__).resolve().parent.parent / "benchmarks"
-RECIPES = ("building", "convolution", "growth", "memory", "probes", "sweep", "weights")
+RECIPES = ("building", "convolution", "growth", "memory", "probes", "probes_elsewhere")
+RECIPES += ("sweep", "weights")
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -251,13 +251,15 @@ class Probe:
         return (*weights, *modules, *self._ambiguous)
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        root = module is self.model
+        if not (root or self._measuring):
+            return
         if (
             torch.compiler.is_compiling()
             or module not in self._names
             or self._alone not in (None, self)
         ):
             return
-        root = module is self.model
         # A path that ends elsewhere is of a call that something like Ctrl-C broke off.
         if root and (not self._path or self._path[-1] is not module):
             self._start()
@@ -420,7 +422,9 @@ class Probe:
         name = name or type(module).__name__
         call = self._counts[name] = self._counts.get(name, 0) + 1
         key = name if call == 1 else f"{name}#{call}"
-        return self._rows.setdefault(key, Row(key))
+        if key not in self._rows:
+            self._rows[key] = Row(key)
+        return self._rows[key]
 
     def _measure_z(
         self,
