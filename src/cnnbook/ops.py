@@ -485,9 +485,9 @@ def _conv2d_auto(x: Tensor, weight: Tensor, around: Around, stride: Pair, dilati
 def _least_work(n: int, size: Sequence[int], out_channels: int, channels: int) -> str:
     """Return the method with the least work for 3×3 kernels and ``size`` pixels of output.
 
-    Work is counted in multiply-adds of a product of matrices. In that time, by measurement, go 60
-    to copy a number of a patch, 100 to carry a number of a tile there or back, 40 to transform a
-    number of a kernel, and ten million to the calls of Winograd's method.
+    Work is counted in multiply-adds of a product of matrices. By measurement, to copy a number of a
+    patch takes as long as 60 of them, to carry a number of a tile there or back 100, to transform a
+    number of a kernel 40, and the calls of Winograd's method ten million.
     """
     work = {"im2col": 9 * n * math.prod(size) * channels * (out_channels + 60)}
     for outputs in (2, 4):
