@@ -12,10 +12,10 @@ from cnnbook import _kernels, repro
 
 
 def expected(rows):
-    """Return what ``relu_moments`` returns, by NumPy in double precision."""
+    """Return what ``add_relu_moments`` adds, side by side, by NumPy in double precision."""
     z = rows.double().numpy()
     a = np.where(z <= 0, 0, z)
-    powers = (z, z**2, a, a**2, z > 0)
+    powers = (z, z**2, a, a**2, a, z > 0, z > 0)
     with np.errstate(invalid="ignore"):
         return np.stack([power.sum((0, 2)) for power in powers], 1).astype(float)
 
@@ -27,11 +27,18 @@ def moments(rows, start=1.0):
     return sums - start
 
 
-def interpreted(kernel, rows, sums):
-    """Return what a kernel adds, run by Python instead of compiled."""
-    result = np.zeros((rows.shape[1], sums))
-    kernel.py_func(rows.numpy(), result)
-    return result
+def relu_moments(rows, start=1.0):
+    """Return what ``add_relu_moments`` adds to a number, side by side."""
+    sums = [np.full((rows.shape[1], columns), start) for columns in (2, 2, 3)]
+    _kernels.add_relu_moments(rows, *sums)
+    return np.hstack(sums) - start
+
+
+def interpreted(kernel, rows, *columns):
+    """Return what a kernel adds, side by side, run by Python instead of compiled."""
+    sums = [np.zeros((rows.shape[1], number)) for number in columns]
+    kernel.py_func(rows.numpy(), *sums)
+    return np.hstack(sums)
 
 
 @given(
@@ -46,9 +53,9 @@ def test_sums_are_those_of_numpy(sizes, dtype, order, seed):
     rows = rows.where(rows.abs() > 0.3, 0) * 10.0 ** (seed % 7 - 3)
     right = expected(rows)
     for found in (
-        _kernels.relu_moments(rows),
-        _kernels._relu_moments_elsewhere(rows),
-        interpreted(_kernels._add_relu_moments, rows, 5),
+        relu_moments(rows),
+        np.hstack(_kernels._relu_moments_elsewhere(rows)),
+        interpreted(_kernels._add_relu_moments, rows, 2, 2, 3),
     ):
         np.testing.assert_allclose(found, right, rtol=1e-11, atol=1e-11)
     for found in (
@@ -64,21 +71,42 @@ def test_sums_are_those_of_numpy(sizes, dtype, order, seed):
 def test_a_change_is_that_of_numpy(dtype):
     before, after = torch.randn(2, 6, 7, generator=repro.generator(0)).to(dtype)
     after = after.T.contiguous().T.requires_grad_()
-    old, step = before.double(), after.detach().double() - before.double()
+    old, step = before.double().clone(), after.detach().double() - before.double()
     right = (old.square().sum().item(), step.square().sum().item())
-    assert _kernels.change(before, after) == pytest.approx(right, rel=1e-12)
+    kept = _kernels.snapshot(before)
+    before.zero_()
+    assert _kernels.change(kept, after) == pytest.approx(right, rel=1e-12)
     found = _kernels._change.py_func(old.flatten().numpy(), (old + step).flatten().numpy())
     assert found == pytest.approx(right, rel=1e-12)
     assert _kernels._square.py_func(old.flatten().numpy()) == pytest.approx(right[0], rel=1e-12)
 
 
+class Elsewhere(torch.Tensor):
+    """A tensor that says that it is not in main memory."""
+
+    device = torch.device("cuda")
+
+
+def test_a_tensor_elsewhere_is_summed_by_pytorch():
+    here = torch.randn(3, 5, 7, generator=repro.generator(0))
+    there = here.as_subclass(Elsewhere)
+    np.testing.assert_allclose(relu_moments(there), relu_moments(here), rtol=1e-11)
+    np.testing.assert_allclose(moments(there), moments(here), rtol=1e-11)
+    assert _kernels.square(there) == pytest.approx(_kernels.square(here), rel=1e-12)
+    kept, after = _kernels.snapshot(there), there + 1
+    there.zero_()
+    right = (kept.double().square().sum().item(), 105)
+    assert isinstance(kept, torch.Tensor)
+    assert _kernels.change(kept, after) == pytest.approx(right, rel=1e-6)
+
+
 def test_values_that_are_not_finite_stay_what_they_are():
-    rows = torch.randn(2, 4, 40)
-    rows[0, :3, 7] = torch.tensor([math.nan, math.inf, -math.inf])
+    rows = torch.randn(2, 8, 40)
+    rows[0, :3, 7] = rows[1, 4:7, 9] = torch.tensor([math.nan, math.inf, -math.inf])
     right = expected(rows)
-    assert np.isnan(right[0, :4]).all()
-    assert right[2, 2:4].min() > 0  # -∞ is cut off
-    for found in (_kernels.relu_moments(rows), _kernels._relu_moments_elsewhere(rows)):
+    assert np.isnan(right[[0, 4], :5]).all()
+    assert right[[2, 6], 2:4].min() > 0  # -∞ is cut off
+    for found in (relu_moments(rows), np.hstack(_kernels._relu_moments_elsewhere(rows))):
         np.testing.assert_allclose(found, right)
     np.testing.assert_allclose(moments(rows), right[:, :2])
 

@@ -49,39 +49,43 @@ def _add_moments(rows, sums):
 
 
 @_compiled
-def _add_relu_moments(rows, sums):
+def _add_relu_moments(rows, before, after, slopes):
     images, units, positions = rows.shape
     half = (units + 1) // 2
     for i in range(images):
         for unit in range(half):
             other = unit + half if unit + half < units else unit
-            s0 = s1 = s2 = s3 = s4 = 0.0
-            t0 = t1 = t2 = t3 = t4 = 0.0
+            s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0.0
+            s4 = t4 = np.int32(0)
             for p in range(positions):
                 y, z = np.float64(rows[i, unit, p]), np.float64(rows[i, other, p])
                 s0 += y
                 s1 += y * y
                 t0 += z
                 t1 += z * z
-                a = 0.0 if y <= 0 else y  # and NaN is NaN
+                a = 0.0 if y < 0 else y  # and NaN is NaN
                 s2 += a
                 s3 += a * a
-                b = 0.0 if z <= 0 else z
+                b = 0.0 if z < 0 else z
                 t2 += b
                 t3 += b * b
-                s4 += 1.0 if y > 0 else 0.0
-                t4 += 1.0 if z > 0 else 0.0
-            sums[unit, 0] += s0
-            sums[unit, 1] += s1
-            sums[unit, 2] += s2
-            sums[unit, 3] += s3
-            sums[unit, 4] += s4
+                s4 = np.int32(s4 + np.int32(rows[i, unit, p] > 0))
+                t4 = np.int32(t4 + np.int32(rows[i, other, p] > 0))
+            before[unit, 0] += s0
+            before[unit, 1] += s1
+            after[unit, 0] += s2
+            after[unit, 1] += s3
+            slopes[unit, 0] += s2
+            slopes[unit, 1] += s4
+            slopes[unit, 2] += s4
             if other > unit:
-                sums[other, 0] += t0
-                sums[other, 1] += t1
-                sums[other, 2] += t2
-                sums[other, 3] += t3
-                sums[other, 4] += t4
+                before[other, 0] += t0
+                before[other, 1] += t1
+                after[other, 0] += t2
+                after[other, 1] += t3
+                slopes[other, 0] += t2
+                slopes[other, 1] += t4
+                slopes[other, 2] += t4
 
 
 @_compiled
@@ -125,20 +129,22 @@ def add_moments(rows: Tensor, sums: np.ndarray) -> None:
         add(_moments_elsewhere(rows), sums)
 
 
-def relu_moments(rows: Tensor) -> np.ndarray:
-    """Return Σz, Σz², Σa, Σa² of each unit, for a = max(z, 0), and how many z are positive.
+def add_relu_moments(
+    rows: Tensor, before: np.ndarray, after: np.ndarray, slopes: np.ndarray
+) -> None:
+    """Add the sums of each unit over z and over a = max(z, 0), all float64, in place.
 
     Args:
         rows: z (N, units, positions), float32 or float64.
-
-    Returns:
-        Shape (units, 5), float64.
+        before: What Σz and Σz² are added to, (units, 2).
+        after: What Σa and Σa² are added to, (units, 2).
+        slopes: What Σ|a| and, twice, the number of positive z are added to, (units, 3).
     """
-    if rows.device.type != "cpu":
-        return _relu_moments_elsewhere(rows)
-    sums = np.zeros((rows.shape[1], 5))
-    _add_relu_moments(_read(rows), sums)
-    return sums
+    if rows.device.type == "cpu":
+        _add_relu_moments(_read(rows), before, after, slopes)
+    else:
+        for part, sums in zip(_relu_moments_elsewhere(rows), (before, after, slopes), strict=True):
+            add(part, sums)
 
 
 def square(value: Tensor) -> float:
@@ -148,16 +154,21 @@ def square(value: Tensor) -> float:
     return _square(_flat(value))
 
 
-def change(before: Tensor, after: Tensor) -> tuple[float, float]:
-    """Return the sums of squares of ``before``, and of ``after`` − ``before``."""
-    if before.device.type != "cpu":
+def snapshot(value: Tensor) -> np.ndarray | Tensor:
+    """Return a copy of all entries, for ``change``."""
+    return _flat(value).copy() if value.device.type == "cpu" else value.detach().clone()
+
+
+def change(before: np.ndarray | Tensor, after: Tensor) -> tuple[float, float]:
+    """Return the sums of squares of what ``before`` is a snapshot of, and of what it changed by."""
+    if isinstance(before, Tensor):
         return square(before), square(after.double() - before)
-    return _change(_flat(before), _flat(after))
+    return _change(before, _flat(after))
 
 
 def _flat(value: Tensor) -> np.ndarray:
     """Return all entries in a row."""
-    return at_least_float32(value).reshape(-1).numpy(force=True)
+    return at_least_float32(value).numpy(force=True).ravel()
 
 
 def at_least_float32(value: Tensor) -> Tensor:
@@ -167,7 +178,7 @@ def at_least_float32(value: Tensor) -> Tensor:
 
 def _read(rows: Tensor) -> np.ndarray:
     """Return contiguous rows, for which the kernels are compiled once in each precision."""
-    return rows.detach().contiguous().numpy()
+    return np.ascontiguousarray(rows.numpy())
 
 
 def _moments_elsewhere(rows: Tensor) -> np.ndarray:
@@ -176,7 +187,8 @@ def _moments_elsewhere(rows: Tensor) -> np.ndarray:
     return torch.stack([z.sum((0, 2)), z.square().sum((0, 2))], 1).cpu().numpy()
 
 
-def _relu_moments_elsewhere(rows: Tensor) -> np.ndarray:
+def _relu_moments_elsewhere(rows: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     positive = (rows > 0).sum((0, 2)).cpu().numpy()
-    both = (_moments_elsewhere(rows), _moments_elsewhere(rows.relu()))
-    return np.column_stack([*both, positive])
+    after = _moments_elsewhere(rows.relu())
+    slopes = np.column_stack([after[:, 0], positive, positive])
+    return _moments_elsewhere(rows), after, slopes

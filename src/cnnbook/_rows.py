@@ -44,15 +44,17 @@ class Sums:
     count: int = 0
     powers: np.ndarray | None = None  # (units, 2)
 
-    def add(self, rows: Tensor, moments: np.ndarray | None = None) -> None:
-        """Add ``rows`` (N, units, positions), whose ``moments`` (units, 2) may be known already."""
+    def add(self, rows: Tensor) -> None:
+        """Add ``rows`` (N, units, positions)."""
+        _kernels.add_moments(rows, self.grown(rows))
+
+    def grown(self, rows: Tensor) -> np.ndarray:
+        """Count ``rows``, and return the powers, to which the caller adds what they hold."""
+        images, units, positions = rows.shape
         if self.powers is None:
-            self.powers = np.zeros((rows.shape[1], 2))
-        if moments is None:
-            _kernels.add_moments(rows, self.powers)
-        else:
-            _kernels.add(moments, self.powers)
-        self.count += rows.shape[0] * rows.shape[2]
+            self.powers = np.zeros((units, 2))
+        self.count += images * positions
+        return self.powers
 
     def copy(self) -> "Sums":
         """Return what was added so far."""
@@ -85,9 +87,8 @@ class Row:
         z: Sums of the pre-activation.
         a: Sums of the activation.
         grad: Sums of ∂L/∂z.
-        magnitude: Σ|a| of each unit.
-        moving: Positions with φ′ ≠ 0 of each unit.
-        working: Positions with |φ′| ≥ 0.05 max |φ′| of each unit.
+        slopes: Of each unit Σ|a|, and the positions with φ′ ≠ 0 and with |φ′| ≥ 0.05 max |φ′|;
+            (units, 3).
         grad_weight: Mean square of ∂L/∂weight, over the backward passes.
         update_ratio: ‖Δweight‖/‖weight‖, over the steps.
     """
@@ -104,9 +105,7 @@ class Row:
     z: Sums = field(default_factory=Sums)
     a: Sums = field(default_factory=Sums)
     grad: Sums = field(default_factory=Sums)
-    magnitude: np.ndarray | float = 0.0
-    moving: np.ndarray | float = 0.0
-    working: np.ndarray | float = 0.0
+    slopes: np.ndarray | None = None
     grad_weight: Mean = field(default_factory=Mean)
     update_ratio: Mean = field(default_factory=Mean)
 
@@ -119,9 +118,10 @@ class Row:
         value = _kernels.at_least_float32(value.detach())
         if value.ndim == self.unbatched:
             value = value.unsqueeze(0)
-        if self.units_last:
-            value = value.movedim(-1, 1)
-        rows = value.flatten(2) if value.ndim > 2 else value.unsqueeze(2)
+        if value.ndim == 2:
+            rows = value.unsqueeze(2)
+        else:
+            rows = (value.movedim(-1, 1) if self.units_last else value).flatten(2)
         if self.units not in (0, rows.shape[1]):
             raise ValueError(
                 f"layer {self.layer} had {self.units} units before and now has {rows.shape[1]}; "
@@ -130,11 +130,32 @@ class Row:
         self.units = rows.shape[1]
         return rows
 
-    def add_slopes(self, moving: np.ndarray, working: np.ndarray, magnitude: np.ndarray) -> None:
-        """Add a batch to the totals of the activation that ``a`` does not hold."""
-        self.moving = self.moving + moving
-        self.working = self.working + working
-        self.magnitude = self.magnitude + magnitude
+    def add_z(self, rows: Tensor) -> None:
+        """Add a batch of the pre-activation."""
+        self.images += len(rows)
+        self.z.add(rows)
+
+    def add_relu(self, rows: Tensor, known: bool) -> None:
+        """Add a batch of the pre-activation of a ReLU, unless that is ``known``, and of its output.
+
+        One reading of ``rows`` tells both.
+        """
+        z = Sums() if known else self.z
+        self.images += 0 if known else len(rows)
+        _kernels.add_relu_moments(rows, z.grown(rows), self.a.grown(rows), self._started())
+
+    def add_activation(self, rows: Tensor, moving: np.ndarray, working: np.ndarray) -> None:
+        """Add a batch of the activation, and how many positions of each unit move and work."""
+        self.a.add(rows)
+        magnitude = Sums()
+        magnitude.add(rows.abs())
+        slopes = np.column_stack([magnitude.powers[:, 0], moving, working])
+        _kernels.add(slopes, self._started())
+
+    def _started(self) -> np.ndarray:
+        if self.slopes is None:
+            self.slopes = np.zeros((self.units, 3))
+        return self.slopes
 
     def unit_frame(self, tau: float) -> pd.DataFrame:
         """Return one row per unit, with ``UNIT_COLUMNS``."""
@@ -149,12 +170,12 @@ class Row:
             if sums.count:
                 finite &= np.isfinite(frame[f"{name}_mean"])
         known = bool(self.activation) and self.a.count > 0
-        for name in ("moving", "magnitude"):
-            frame[name] = self.a.mean(getattr(self, name)) if known else math.nan
-        frame["active"] = frame["moving"].where(finite)
-        layer_mean = frame["magnitude"][finite].mean() if known else math.nan
-        flat = (self.a.count - self.working) / max(self.a.count, 1)
-        frame["flat"] = pd.Series(flat if known else math.nan, index=frame.index).where(finite)
+        count = self.a.count if known else math.nan
+        magnitude, moving, working = np.zeros((3, self.units)) if not known else self.slopes.T
+        frame["magnitude"] = magnitude / count
+        frame["active"] = pd.Series(moving / count, index=frame.index).where(finite)
+        layer_mean = frame["magnitude"][finite].mean()
+        frame["flat"] = pd.Series((count - working) / count, index=frame.index).where(finite)
         verdicts = {
             "dead": frame["active"] == 0,
             "sparse": (frame["active"] > 0) & (frame["active"] < SPARSE_BELOW),

@@ -30,8 +30,7 @@ grad_weight               Root mean square of ∂L/∂weight, over the backward 
 update_ratio              ‖Δweight‖/‖weight‖ of an optimiser's step, averaged over the steps seen.
 ========================  =========================================================================
 
-A number that does not apply, or was not seen, is NaN. Each image and unit is summed in float32, and
-these sums in float64: a standard deviation under a thousandth of the mean drowns in rounding.
+A number that does not apply, or was not seen, is NaN. Sums are taken in float64.
 
 Units are the axis after the batch, but the last one behind ``linear``. An activation that follows
 something else takes the axis that the weight layer before it had.
@@ -81,7 +80,7 @@ COLUMNS = (
 _watch = _calls.Watch()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Output:
     """The output of a weight layer, until the activation comes that follows it.
 
@@ -176,7 +175,7 @@ class Probe:
         self._outputs: dict[int, _Output] = {}
         self._tensor_hooks: list[RemovableHandle] = []
         self._weights: dict[int, nn.Parameter] = {}
-        self._before: dict[Optimizer, list[tuple[Row, Tensor]]] = {}
+        self._before: dict[Optimizer, list[tuple[Row, np.ndarray | Tensor]]] = {}
         self._stepped: set[Optimizer] = set()
         # Hooks on all modules rather than on these, so that a copy made or saved inside the block
         # carries none.
@@ -338,12 +337,13 @@ class Probe:
             row = self._row(name)
             row.op, row.depth = name, self._depth
             row.unbatched, row.units_last = _calls.WEIGHT_OPS[name], name == "linear"
-            if isinstance(weight, nn.Parameter):
+            if row.weight is not weight and isinstance(weight, nn.Parameter):
                 row.weight = weight
                 self._seen.add(id(weight))
-                if self.gradients and weight.requires_grad and id(weight) not in self._weights:
-                    self._weights[id(weight)] = weight
-                    self._tensor_hooks.append(weight.register_hook(self._weight_hook(weight)))
+            new = row.weight is weight and id(weight) not in self._weights
+            if new and self.gradients and weight.requires_grad:
+                self._weights[id(weight)] = weight
+                self._tensor_hooks.append(weight.register_hook(self._weight_hook(weight)))
             self._last = output.shape[-1] if row.units_last and output.ndim > 2 else None
             if output.is_floating_point():
                 self._outputs[id(output)] = _Output(row, output)
@@ -375,32 +375,21 @@ class Probe:
         row.activation = name
         if self._path:
             self._seen.add(id(self._path[-1]))
-        rows = known = None
         if name == "relu":  # all there is to know, in one reading of z
-            rows = row.rows_of(z)
-            known = _kernels.relu_moments(rows)
+            known = output.undo is not None
+            row.add_relu(row.rows_of(z), known)
+            if not known:
+                self._await_gradient(row, z)
+            return None
         if output.undo is None:
-            self._measure_z(output, z, rows, known)
-        if known is None:
-            slopes = _calls.derivative(name, z, options, named).abs()
-            limit = SATURATED_BELOW * _calls.steepest(name, z, options, named)
-            moving, working = (
-                row.rows_of(judged).sum((0, 2)).cpu().numpy()
-                for judged in (slopes != 0, slopes >= limit)
-            )
-
-        def after(a: Any) -> None:
-            if known is None:
-                values = row.rows_of(a)
-                row.a.add(values)
-                magnitude = np.zeros((row.units, 2))
-                _kernels.add_moments(values.abs(), magnitude)
-                row.add_slopes(moving, working, magnitude[:, 0])
-            else:
-                row.a.add(rows, known[:, 2:4])
-                row.add_slopes(known[:, 4], known[:, 4], known[:, 2])
-
-        return after
+            self._measure_z(output, z)
+        slopes = _calls.derivative(name, z, options, named).abs()
+        limit = SATURATED_BELOW * _calls.steepest(name, z, options, named)
+        moving, working = (
+            row.rows_of(judged).sum((0, 2)).cpu().numpy()
+            for judged in (slopes != 0, slopes >= limit)
+        )
+        return lambda a: row.add_activation(row.rows_of(a), moving, working)
 
     def _take(self, value: object) -> _Output | None:
         """Return the weight layer's output that ``value`` is, and forget it."""
@@ -426,30 +415,12 @@ class Probe:
             self._rows[key] = Row(key)
         return self._rows[key]
 
-    def _measure_z(
-        self,
-        output: _Output,
-        z: Tensor,
-        rows: Tensor | None = None,
-        known: np.ndarray | None = None,
-    ) -> None:
-        """Add z, and its gradient when that comes; ``output.undo`` takes both back.
-
-        The rows of z may be known already, and what ``relu_moments`` found in them.
-        """
-        row, hook = output.row, None
+    def _measure_z(self, output: _Output, z: Tensor) -> None:
+        """Add z, and its gradient when that comes; ``output.undo`` takes both back."""
+        row = output.row
         old = row.images, row.z.copy()
-        if rows is None:
-            rows = row.rows_of(z)
-        row.z.add(rows, None if known is None else known[:, :2])
-        row.images += len(rows)
-        if self.gradients and z.requires_grad:
-
-            def see_gradient(gradient: Tensor) -> None:
-                row.grad.add(row.rows_of(gradient))
-
-            hook = z.register_hook(see_gradient)
-            self._tensor_hooks.append(hook)
+        row.add_z(row.rows_of(z))
+        hook = self._await_gradient(row, z)
 
         def undo() -> None:
             row.images, row.z = old
@@ -457,6 +428,14 @@ class Probe:
                 hook.remove()
 
         output.undo = undo
+
+    def _await_gradient(self, row: Row, z: Tensor) -> RemovableHandle | None:
+        """Add the gradient of z when that comes."""
+        if not (self.gradients and z.requires_grad):
+            return None
+        hook = z.register_hook(lambda gradient: row.grad.add(row.rows_of(gradient)))
+        self._tensor_hooks.append(hook)
+        return hook
 
     @contextmanager
     def _listen_alone(self) -> Iterator[None]:
@@ -482,7 +461,7 @@ class Probe:
             self._stepped.add(optimizer)
             moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
             self._before[optimizer] = [
-                (row, row.weight.detach().clone())
+                (row, _kernels.snapshot(row.weight))
                 for row in self._rows.values()
                 if row.weight is not None and id(row.weight) in moved
             ]
