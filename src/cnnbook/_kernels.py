@@ -10,6 +10,9 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload
 from torch import Tensor
 
 # Sums may be taken in any order; NaN and the infinities stay what they are.
@@ -24,16 +27,53 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(fastmath=_FAST)(function)
 
 
-# Two units are read at a time: of two streams a processor fetches more ahead than of one.
+def _fetch(values, start, count):
+    """Ask the processor to fetch values that will be read soon."""
+
+
+@overload(_fetch)
+def _fetch_compiled(values, start, count):
+    line = 512 // values.dtype.bitwidth
+
+    def fetch(values, start, count):
+        for index in range(start, start + count, line):
+            _prefetch(values, index)
+
+    return fetch
+
+
+@intrinsic
+def _prefetch(context, values, index):
+    """Emit LLVM's instruction, which may name a place beyond the end."""
+
+    def emit(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.gep(array.data, [arguments[1]])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, *[number] * 3])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        read_into_all_caches = [number(0), number(3), number(1)]
+        builder.call(function, [builder.bitcast(place, byte), *read_into_all_caches])
+        return context.get_dummy_value()
+
+    return types.void(values, index), emit
+
+
+# A processor fetches ahead by itself, but stops at the end of each page of memory (4 kB). So two
+# units are read at a time, and what lies half a page on is asked for.
+_AHEAD = 512
 
 
 @_compiled
 def _add_moments(rows, sums):
     images, units, positions = rows.shape
     half = (units + 1) // 2
+    values = rows.reshape(-1)
     for i in range(images):
         for unit in range(half):
             other = unit + half if unit + half < units else unit
+            for start in ((i * units + unit) * positions, (i * units + other) * positions):
+                _fetch(values, start + _AHEAD, positions)
             first = second = first_other = second_other = 0.0
             for p in range(positions):
                 y, z = np.float64(rows[i, unit, p]), np.float64(rows[i, other, p])
@@ -52,9 +92,12 @@ def _add_moments(rows, sums):
 def _add_relu_moments(rows, before, after, slopes):
     images, units, positions = rows.shape
     half = (units + 1) // 2
+    values = rows.reshape(-1)
     for i in range(images):
         for unit in range(half):
             other = unit + half if unit + half < units else unit
+            for start in ((i * units + unit) * positions, (i * units + other) * positions):
+                _fetch(values, start + _AHEAD, positions)
             s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0.0
             s4 = t4 = np.int32(0)
             for p in range(positions):
