@@ -23,14 +23,14 @@ def expected(rows):
 def moments(rows, start=1.0):
     """Return what ``add_moments`` adds to a number."""
     sums = np.full((rows.shape[1], 2), start)
-    _kernels.add_moments(rows, sums)
+    _kernels.add_moments(_kernels.values(rows), sums)
     return sums - start
 
 
 def relu_moments(rows, start=1.0):
     """Return what ``add_relu_moments`` adds to a number, side by side."""
     sums = [np.full((rows.shape[1], columns), start) for columns in (2, 2, 3)]
-    _kernels.add_relu_moments(rows, *sums)
+    _kernels.add_relu_moments(_kernels.values(rows), *sums)
     return np.hstack(sums) - start
 
 
@@ -84,7 +84,7 @@ def test_a_change_is_that_of_numpy(dtype):
 class Elsewhere(torch.Tensor):
     """A tensor that says that it is not in main memory."""
 
-    device = torch.device("cuda")
+    is_cpu = False
 
 
 def test_a_tensor_elsewhere_is_summed_by_pytorch():

@@ -17,6 +17,7 @@ from torch import Tensor
 
 # Sums may be taken in any order; NaN and the infinities stay what they are.
 _FAST = {"reassoc", "contract", "nsz"}
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -159,21 +160,31 @@ def add(part: np.ndarray, sums: np.ndarray) -> None:
             sums[i, j] += part[i, j]
 
 
-def add_moments(rows: Tensor, sums: np.ndarray) -> None:
+def values(tensor: Tensor) -> np.ndarray | Tensor:
+    """Return the entries for the kernels to read: half precision as single, out of the graph.
+
+    Tensors that are not in main memory stay tensors, and PyTorch sums them where they are.
+    """
+    if tensor.dtype in _HALF:
+        tensor = tensor.float()
+    return tensor.numpy(force=True) if tensor.is_cpu else tensor.detach()
+
+
+def add_moments(rows: np.ndarray | Tensor, sums: np.ndarray) -> None:
     """Add Σz and Σz² of each unit to ``sums`` (units, 2), float64, in place.
 
     Args:
         rows: z (N, units, positions), float32 or float64.
         sums: What they are added to.
     """
-    if rows.device.type == "cpu":
-        _add_moments(_read(rows), sums)
-    else:
+    if isinstance(rows, Tensor):
         add(_moments_elsewhere(rows), sums)
+    else:
+        _add_moments(np.ascontiguousarray(rows), sums)
 
 
 def add_relu_moments(
-    rows: Tensor, before: np.ndarray, after: np.ndarray, slopes: np.ndarray
+    rows: np.ndarray | Tensor, before: np.ndarray, after: np.ndarray, slopes: np.ndarray
 ) -> None:
     """Add the sums of each unit over z and over a = max(z, 0), all float64, in place.
 
@@ -183,45 +194,32 @@ def add_relu_moments(
         after: What Σa and Σa² are added to, (units, 2).
         slopes: What Σ|a| and, twice, the number of positive z are added to, (units, 3).
     """
-    if rows.device.type == "cpu":
-        _add_relu_moments(_read(rows), before, after, slopes)
-    else:
+    if isinstance(rows, Tensor):
         for part, sums in zip(_relu_moments_elsewhere(rows), (before, after, slopes), strict=True):
             add(part, sums)
+    else:
+        _add_relu_moments(np.ascontiguousarray(rows), before, after, slopes)
 
 
-def square(value: Tensor) -> float:
+def square(tensor: Tensor) -> float:
     """Return the sum of the squares of all entries, in double precision."""
-    if value.device.type != "cpu":
-        return float(value.double().square().sum())
-    return _square(_flat(value))
+    entries = values(tensor)
+    if isinstance(entries, Tensor):
+        return float(entries.double().square().sum())
+    return _square(entries.ravel())
 
 
-def snapshot(value: Tensor) -> np.ndarray | Tensor:
+def snapshot(tensor: Tensor) -> np.ndarray | Tensor:
     """Return a copy of all entries, for ``change``."""
-    return _flat(value).copy() if value.device.type == "cpu" else value.detach().clone()
+    entries = values(tensor)
+    return entries.clone() if isinstance(entries, Tensor) else entries.flatten()
 
 
 def change(before: np.ndarray | Tensor, after: Tensor) -> tuple[float, float]:
     """Return the sums of squares of what ``before`` is a snapshot of, and of what it changed by."""
     if isinstance(before, Tensor):
         return square(before), square(after.double() - before)
-    return _change(before, _flat(after))
-
-
-def _flat(value: Tensor) -> np.ndarray:
-    """Return all entries in a row."""
-    return at_least_float32(value).numpy(force=True).ravel()
-
-
-def at_least_float32(value: Tensor) -> Tensor:
-    """Return a tensor that the kernels can read: half precision as single."""
-    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
-
-
-def _read(rows: Tensor) -> np.ndarray:
-    """Return contiguous rows, for which the kernels are compiled once in each precision."""
-    return np.ascontiguousarray(rows.numpy())
+    return _change(before, values(after).ravel())
 
 
 def _moments_elsewhere(rows: Tensor) -> np.ndarray:

@@ -44,11 +44,11 @@ class Sums:
     count: int = 0
     powers: np.ndarray | None = None  # (units, 2)
 
-    def add(self, rows: Tensor) -> None:
+    def add(self, rows: np.ndarray | Tensor) -> None:
         """Add ``rows`` (N, units, positions)."""
         _kernels.add_moments(rows, self.grown(rows))
 
-    def grown(self, rows: Tensor) -> np.ndarray:
+    def grown(self, rows: np.ndarray | Tensor) -> np.ndarray:
         """Count ``rows``, and return the powers, to which the caller adds what they hold."""
         images, units, positions = rows.shape
         if self.powers is None:
@@ -109,33 +109,34 @@ class Row:
     grad_weight: Mean = field(default_factory=Mean)
     update_ratio: Mean = field(default_factory=Mean)
 
-    def rows_of(self, value: Tensor) -> Tensor:
+    def rows_of(self, value: Tensor) -> np.ndarray | Tensor:
         """Return ``value`` as (N, units, positions), in float32 at least.
 
         Raises:
             ValueError: If the number of units is not that of the batches before.
         """
-        value = _kernels.at_least_float32(value.detach())
-        if value.ndim == self.unbatched:
-            value = value.unsqueeze(0)
-        if value.ndim == 2:
-            rows = value.unsqueeze(2)
+        value = _kernels.values(value)
+        shape = (1, *value.shape) if value.ndim == self.unbatched else value.shape
+        if self.units_last:
+            images, *middle, units = shape
+            rows = value.reshape(images, math.prod(middle), units).swapaxes(1, 2)
         else:
-            rows = (value.movedim(-1, 1) if self.units_last else value).flatten(2)
-        if self.units not in (0, rows.shape[1]):
+            images, units, *middle = shape
+            rows = value.reshape(images, units, math.prod(middle))
+        if self.units not in (0, units):
             raise ValueError(
-                f"layer {self.layer} had {self.units} units before and now has {rows.shape[1]}; "
+                f"layer {self.layer} had {self.units} units before and now has {units}; "
                 "one table needs one number of units a layer"
             )
-        self.units = rows.shape[1]
+        self.units = units
         return rows
 
-    def add_z(self, rows: Tensor) -> None:
+    def add_z(self, rows: np.ndarray | Tensor) -> None:
         """Add a batch of the pre-activation."""
         self.images += len(rows)
         self.z.add(rows)
 
-    def add_relu(self, rows: Tensor, known: bool) -> None:
+    def add_relu(self, rows: np.ndarray | Tensor, known: bool) -> None:
         """Add a batch of the pre-activation of a ReLU, unless that is ``known``, and of its output.
 
         One reading of ``rows`` tells both.
@@ -144,11 +145,13 @@ class Row:
         self.images += 0 if known else len(rows)
         _kernels.add_relu_moments(rows, z.grown(rows), self.a.grown(rows), self._started())
 
-    def add_activation(self, rows: Tensor, moving: np.ndarray, working: np.ndarray) -> None:
+    def add_activation(
+        self, rows: np.ndarray | Tensor, moving: np.ndarray, working: np.ndarray
+    ) -> None:
         """Add a batch of the activation, and how many positions of each unit move and work."""
         self.a.add(rows)
         magnitude = Sums()
-        magnitude.add(rows.abs())
+        magnitude.add(abs(rows))
         slopes = np.column_stack([magnitude.powers[:, 0], moving, working])
         _kernels.add(slopes, self._started())
 

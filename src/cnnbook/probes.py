@@ -293,7 +293,7 @@ class Probe:
         _watch.remove(self)
         for output in self._outputs.values():
             if isinstance(output.z, Tensor):
-                self._measure_z(output, output.z)
+                self._measure_z(output.row, output.z)
         self._outputs.clear()
 
     def before(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _After | None:
@@ -309,7 +309,7 @@ class Probe:
             for value in _calls.tensors((*args, *kwargs.values())):
                 if output := self._take(value):
                     if output.undo is None:
-                        self._measure_z(output, value)
+                        self._measure_for_now(output, value)
                     read[id(value)] = output
                     output.z = ref(value)
         if name in _calls.AMBIGUOUS:
@@ -382,11 +382,11 @@ class Probe:
                 self._await_gradient(row, z)
             return None
         if output.undo is None:
-            self._measure_z(output, z)
+            self._measure_z(row, z)
         slopes = _calls.derivative(name, z, options, named).abs()
         limit = SATURATED_BELOW * _calls.steepest(name, z, options, named)
         moving, working = (
-            row.rows_of(judged).sum((0, 2)).cpu().numpy()
+            np.asarray(torch.as_tensor(row.rows_of(judged)).sum((0, 2)).cpu())
             for judged in (slopes != 0, slopes >= limit)
         )
         return lambda a: row.add_activation(row.rows_of(a), moving, working)
@@ -415,12 +415,16 @@ class Probe:
             self._rows[key] = Row(key)
         return self._rows[key]
 
-    def _measure_z(self, output: _Output, z: Tensor) -> None:
+    def _measure_z(self, row: Row, z: Tensor) -> RemovableHandle | None:
+        """Add z, and its gradient when that comes."""
+        row.add_z(row.rows_of(z))
+        return self._await_gradient(row, z)
+
+    def _measure_for_now(self, output: _Output, z: Tensor) -> None:
         """Add z, and its gradient when that comes; ``output.undo`` takes both back."""
         row = output.row
         old = row.images, row.z.copy()
-        row.add_z(row.rows_of(z))
-        hook = self._await_gradient(row, z)
+        hook = self._measure_z(row, z)
 
         def undo() -> None:
             row.images, row.z = old
