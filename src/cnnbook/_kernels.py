@@ -61,7 +61,8 @@ def _prefetch(context, values, index):
 
 
 # A processor fetches ahead by itself, but stops at the end of each page of memory (4 kB). So two
-# units are read at a time, and what lies half a page on is asked for.
+# units are read at a time, and what lies this many values on is asked for: half a page of single
+# precision.
 _AHEAD = 512
 
 
