@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.modules import module as nn_module
 from torch.optim import optimizer as optim_module
 
-from cnnbook import models, probes
+from cnnbook import _kernels, models, probes
 from cnnbook._calls import ACTIVATIONS
 from cnnbook.probes import Census, Probe, measure, slope
 
@@ -1411,3 +1411,21 @@ def test_slope_of_exact_profiles():
 def test_slope_of_what_has_none(table, column, message):
     with pytest.raises(ValueError, match=message):
         slope(table, column)
+
+
+def test_what_is_not_in_main_memory_is_measured_likewise(monkeypatch):
+    def watched():
+        model = small()
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        x, y = torch.randn(8, 1, 6, 6), torch.randint(0, 2, (8,))
+        with Probe(model) as probe:
+            for _ in range(2):
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+        return probe
+
+    here = watched()
+    monkeypatch.setattr(_kernels, "values", lambda tensor: tensor.detach())  # as on a GPU
+    there = watched()
+    pd.testing.assert_frame_equal(there.table(), here.table(), rtol=1e-6, atol=1e-9)
+    pd.testing.assert_frame_equal(there.units(), here.units(), rtol=1e-6, atol=1e-9)

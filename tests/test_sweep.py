@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import clusters
 from cnnbook import check, repro, sweep
 from cnnbook.sweep import SweepError
+from terminals import stderr_as_terminal
 
 # Processes need not import this file, which takes them seconds.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -327,9 +328,15 @@ def kill_one(running, log):
 
 
 def test_a_cluster_reports_failures_and_refuses_other_versions(tmp_path, monkeypatch):
+    terminal = stderr_as_terminal(monkeypatch)
     with clusters.cluster(tmp_path, nanny=True) as running:
-        table = sweep.run(fragile, {"mode": ["ok", "raise"]}, [1], scheduler=running.address)
+        modes, place = {"mode": ["ok", "raise"]}, {"scheduler": running.address}
+        table = sweep.run(fragile, modes, [1], **place, progress=True)
         assert table["error"].tolist()[1] == "ValueError: no luck"
+        assert "2/2" in terminal.text
+        shown = terminal.text
+        sweep.run(fragile, modes, [1], **place)
+        assert terminal.text == shown
         table = sweep.run(lambda seed: os._exit(7), {}, [1], scheduler=running.address)
         assert table["error"].str.contains(r"the process died twice, exit code {EXIT\(7\)}").all()
         monkeypatch.setattr(torch, "__version__", "1.0")

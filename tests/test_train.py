@@ -36,6 +36,7 @@ from tqdm import tqdm
 
 from cnnbook import data, repro, train
 from cnnbook.train import CheckpointError, evaluate, fit, fit_stacked
+from terminals import stderr_as_terminal
 
 N, INPUTS, CLASSES = 50, 6, 3
 
@@ -398,20 +399,7 @@ def test_nothing_is_printed(capfd):
     ("options", "total"), [({"epochs": 3, "batch_size": 16}, "12/12"), ({"steps": 5}, "5/5")]
 )
 def test_progress_shows_a_bar_on_a_terminal(monkeypatch, options, total):
-    class Terminal:
-        text = ""
-
-        def write(self, text):
-            self.text += text
-
-        def flush(self):
-            pass
-
-        def isatty(self):
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+    terminal = stderr_as_terminal(monkeypatch)
     monkeypatch.setattr("tqdm.tqdm", partial(tqdm, mininterval=0, miniters=1))
     fit(_net(), _pair(), **options, **SGD, progress=True)
     assert total in terminal.text

@@ -91,6 +91,18 @@ def _add_moments(rows, sums):
 
 
 @_compiled
+def _add_unit(before, after, slopes, unit, found):
+    z1, z2, a1, a2, positive = found
+    before[unit, 0] += z1
+    before[unit, 1] += z2
+    after[unit, 0] += a1
+    after[unit, 1] += a2
+    slopes[unit, 0] += a1
+    slopes[unit, 1] += positive
+    slopes[unit, 2] += positive
+
+
+@_compiled
 def _add_relu_moments(rows, before, after, slopes):
     images, units, positions = rows.shape
     half = (units + 1) // 2
@@ -116,21 +128,9 @@ def _add_relu_moments(rows, before, after, slopes):
                 t3 += b * b
                 s4 = np.int32(s4 + np.int32(rows[i, unit, p] > 0))
                 t4 = np.int32(t4 + np.int32(rows[i, other, p] > 0))
-            before[unit, 0] += s0
-            before[unit, 1] += s1
-            after[unit, 0] += s2
-            after[unit, 1] += s3
-            slopes[unit, 0] += s2
-            slopes[unit, 1] += s4
-            slopes[unit, 2] += s4
+            _add_unit(before, after, slopes, unit, (s0, s1, s2, s3, s4))
             if other > unit:
-                before[other, 0] += t0
-                before[other, 1] += t1
-                after[other, 0] += t2
-                after[other, 1] += t3
-                slopes[other, 0] += t2
-                slopes[other, 1] += t4
-                slopes[other, 2] += t4
+                _add_unit(before, after, slopes, other, (t0, t1, t2, t3, t4))
 
 
 @_compiled
